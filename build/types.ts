@@ -1,0 +1,1 @@
+export async function bundleTypes(): Promise<string> { return '' } // placeholder

@@ -1,0 +1,27 @@
+import type { Worker } from 'node:worker_threads'
+import type { Probe } from '../modules/define-probe.ts'
+
+/** A stock module as the program carries it. */
+export interface StockModule {
+  /** The text of its file in `mod/`. */
+  source: string
+  load(): Promise<{ Probe: Probe }>
+}
+
+/**
+ * What the program carries inside itself. `#carried` is this: in the binary its assets, in a checkout the sources. The
+ * rest of the code does not know which.
+ */
+export interface Carried {
+  version: string
+  /** The commit it was built from, shortened, with `+` when the tree had changes; empty in a checkout. */
+  commit: string
+  /** The folder of the binary, or of the checkout: `mod/` and `deadpool.yml` are looked for there. */
+  home: string
+  stockNames(): string[]
+  stock(name: string): StockModule | undefined
+  /** Starts a worker thread that runs `src/modules/thread-main.ts`. */
+  startModuleThread(workerData: unknown): Worker
+  /** The `.d.ts` of the virtual module `deadpool`. */
+  types(): Promise<string>
+}

@@ -1,0 +1,77 @@
+import type { CriterionSpec } from '../modules/define-probe.ts'
+import { explainIssues } from './explain.ts'
+import type { Path, Problem } from './problem.ts'
+import { findNameFault, probeSchema } from './schema.ts'
+import type { Source } from './source.ts'
+
+/** The configuration of one probe. */
+export interface ProbeConfig {
+  name: string
+  /** Where it stands in the file. */
+  path: Path
+  module: string
+  isEnabled: boolean
+  periodMs: number
+  /** In the module's own format; the module validates it. */
+  query: unknown
+  criteria: Record<string, CriterionSpec | CriterionSpec[]> | undefined
+}
+
+const TOP: Path = ['probes']
+const INNER: Path = ['WatchMan', 'probes']
+
+/** Reads all probes, in the order of the file; those with a mistake are left out of `probes`. */
+export function readProbes(source: Source): { probes: ProbeConfig[]; problems: Problem[] } {
+  const problems = checkPlaces(source)
+  const names = [TOP, INNER].flatMap((parent) => source.keysAt(parent).map((name) => ({ name, path: [...parent, name] })))
+  problems.push(...checkNames(names))
+  const probes: ProbeConfig[] = []
+  for (const { name, path } of names) {
+    const given = valueAt(source.value, path)
+    const parsed = probeSchema.safeParse(given)
+    if (!parsed.success) {
+      const found = explainIssues(probeSchema, given, parsed.error.issues)
+      problems.push(...found.map((problem) => ({ ...problem, path: [...path, ...problem.path] })))
+      continue
+    }
+    const { module, isEnabled, period: periodMs, query = {}, success_criteria: criteria } = parsed.data
+    probes.push({ name, path, module, isEnabled, periodMs, query, criteria })
+  }
+  return { probes, problems }
+}
+
+function checkPlaces(source: Source): Problem[] {
+  const [top, inner] = [source.keysAt(TOP).length, source.keysAt(INNER).length]
+  if (top > 0 && inner > 0) {
+    const message = 'probes are given in two places; keep them all under "probes" at the top, or all here'
+    return [{ kind: 'mistake', path: INNER, message, isKey: true }]
+  }
+  const isAbsent = valueAt(source.value, TOP) === undefined && valueAt(source.value, INNER) === undefined
+  if (!isAbsent) return []
+  return [{ kind: 'mistake', path: TOP, message: 'is missing; name at least one probe' }]
+}
+
+function checkNames(names: { name: string; path: Path }[]): Problem[] {
+  const seen = new Map<string, string>()
+  return names.flatMap(({ name, path }): Problem[] => {
+    const fold = name.toLowerCase()
+    const message = findNameFault(name, 'probe') ?? findClash(name, seen.get(fold))
+    seen.set(fold, name)
+    return message ? [{ kind: 'mistake', path, message, isKey: true }] : []
+  })
+}
+
+function findClash(name: string, twin: string | undefined): string | undefined {
+  if (name.toLowerCase() === 'watchman') return '"WatchMan" is the name of the watcher itself; choose another'
+  if (twin === undefined) return undefined
+  return `differs from "${twin}" only in case: their flags would be one file on some disks`
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  let at = value
+  for (const key of path) {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return undefined
+    at = (at as Record<string | number, unknown>)[key]
+  }
+  return at ?? undefined
+}

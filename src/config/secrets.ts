@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import * as z from 'zod'
+import { describeReadError } from './source.ts'
+
+/** A secret as the configuration gives it: the text itself, or where it is to be read. */
+export type SecretSpec = string | { env: string } | { file: string }
+
+export const secretSpec = z.union(
+  [z.string(), z.strictObject({ env: z.string().min(1) }), z.strictObject({ file: z.string().min(1) })],
+  { error: 'is not a text, {env: NAME} or {file: PATH}; write the token in quotes' },
+)
+
+/** A secret that was read, or the phrase that says why it could not be. */
+export type ReadSecret = { secret: string } | { fault: string }
+
+/** Reads a secret from where its `spec` says; a relative file is looked up from `folder`, and its last newline dropped. */
+export function readSecret(spec: SecretSpec, folder: string, env: NodeJS.ProcessEnv): ReadSecret {
+  if (typeof spec === 'string') return { secret: spec }
+  if ('env' in spec) {
+    const secret = env[spec.env]
+    return secret === undefined ? { fault: `the environment variable ${spec.env} is not set` } : { secret }
+  }
+  const path = resolve(folder, spec.file)
+  try {
+    return { secret: readFileSync(path, 'utf8').replace(/\r?\n$/, '') }
+  } catch (error) {
+    return { fault: `${path} cannot be read: ${describeReadError(error as NodeJS.ErrnoException)}` }
+  }
+}
+
+const SECRET_KEY = /token|passw|passphrase|secret|authorization|cookie|credential|api[-_]?key|private[-_]?key/i
+
+/** Tells whether the value under such a key is likely a secret, and must not be shown. */
+export function isSecretKey(key: string | number): boolean {
+  return typeof key === 'string' && SECRET_KEY.test(key)
+}
+
+/** Replaces the user and password of every URL in a text. */
+export function maskUrls(text: string): string {
+  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"']*@/gi, '$1***@')
+}
+
+/** Collects the secrets that a configuration holds: texts under secret keys, and what stands before the @ of URLs. */
+export function collectSecrets(value: unknown, isSecret = false): Set<string> {
+  const found = new Set<string>()
+  const visit = (part: unknown, secret: boolean): void => {
+    if (typeof part === 'string') {
+      if (secret) addHeaderSecret(found, part)
+      for (const [, userinfo] of part.matchAll(/:\/\/([^\s/?#"']*)@/g)) addUserinfo(found, userinfo ?? '')
+    } else if (Array.isArray(part)) {
+      for (const item of part) visit(item, secret)
+    } else if (typeof part === 'object' && part !== null) {
+      for (const [key, item] of Object.entries(part)) visit(item, secret || isSecretKey(key))
+    }
+  }
+  visit(value, isSecret)
+  return found
+}
+
+/** `Bearer abc` hides `abc` too, since a target may echo only that. */
+function addHeaderSecret(found: Set<string>, text: string): void {
+  found.add(text)
+  const credentials = /^\w+ (\S+)$/.exec(text)?.[1]
+  if (credentials) found.add(credentials)
+}
+
+function addUserinfo(found: Set<string>, userinfo: string): void {
+  const [, password] = /^[^:]*:(.*)$/.exec(userinfo) ?? []
+  found.add(userinfo)
+  found.add(Buffer.from(decode(userinfo)).toString('base64'))
+  if (password) found.add(password).add(decode(password))
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text // not percent-encoded: the text stands for itself
+  }
+}
+
+/**
+ * Creates the function that takes all secrets out of a text before it is logged, flagged or answered. Secrets of
+ * fewer than four characters are left: replacing those would garble every text and hide nothing.
+ */
+export function createRedactor(secrets: Iterable<string>): (text: string) => string {
+  const sorted = [...new Set(secrets)].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length)
+  return (text) => {
+    let clean = maskUrls(text)
+    for (const secret of sorted) if (clean.includes(secret)) clean = clean.replaceAll(secret, '***')
+    return clean
+  }
+}

@@ -1,0 +1,58 @@
+import { suggest } from '../suggest.ts'
+import { CriterionError, type CriterionType, type Judge } from './criterion-type.ts'
+import { quote } from './quote.ts'
+import { reSearch } from './re-search.ts'
+import { statusIn } from './status-in.ts'
+
+export { CriterionError }
+
+const TYPES: readonly CriterionType[] = [reSearch, statusIn]
+
+const KEYS = ['type', 'query']
+
+/** The names of all types of criteria, for messages and the reference. */
+export function criterionNames(): string[] {
+  return TYPES.map(({ name }) => name)
+}
+
+/**
+ * Makes the judge of one criterion, `{ type, query }`, as it was written.
+ *
+ * @throws CriterionError when its keys, its type or its query are not what they should be
+ */
+export function compileCriterion(spec: unknown): Judge {
+  if (typeof spec !== 'object' || spec === null || Array.isArray(spec)) {
+    throw new CriterionError(`${quote(spec)} is not a criterion; write its "type" and its "query"`)
+  }
+  const stranger = Object.keys(spec).find((key) => !KEYS.includes(key))
+  if (stranger !== undefined) {
+    throw new CriterionError(`is unknown; type, query are allowed${didYouMean(stranger, KEYS)}`, [stranger])
+  }
+  const { type: name, query } = spec as { type?: unknown; query?: unknown }
+  const type = findType(name)
+  if (query === undefined) throw new CriterionError(`has no "query"; ${type.name} needs one`)
+  return compileQuery(type, query)
+}
+
+function findType(name: unknown): CriterionType {
+  const allowed = `${criterionNames().join(', ')} are allowed`
+  if (name === undefined) throw new CriterionError(`has no "type"; ${allowed}`)
+  const type = TYPES.find((each) => each.name === name)
+  if (type) return type
+  const hint = didYouMean(String(name), criterionNames())
+  throw new CriterionError(`${quote(name)} is not a type of criterion; ${allowed}${hint}`, ['type'])
+}
+
+function compileQuery(type: CriterionType, query: unknown): Judge {
+  try {
+    return type.compile(query)
+  } catch (error) {
+    if (!(error instanceof CriterionError)) throw error
+    throw new CriterionError(error.message, ['query', ...error.path], { cause: error })
+  }
+}
+
+function didYouMean(word: string, candidates: string[]): string {
+  const meant = suggest(word, candidates)
+  return meant === undefined ? '' : `; did you mean "${meant}"?`
+}

@@ -1,0 +1,106 @@
+import { dirname, join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
+import { carried } from '#carried'
+import { type Command, parseCommandLine } from './cli/command-line.ts'
+import { HELP, UsageError } from './cli/usage.ts'
+import { findConfig } from './config/find.ts'
+import { loadConfig } from './config/load.ts'
+import { ConfigError } from './config/problem.ts'
+import { ROLE_VARIABLE, type StartMessage, WATCHMAN_ROLE } from './watchman/messages.ts'
+
+/** Picks the role, wires the parts, and is the only place that ends a process. */
+if (!isMainThread) void import('./modules/thread-main.ts')
+else if (process.env[ROLE_VARIABLE] === WATCHMAN_ROLE) watch()
+else void main(process.argv.slice(2))
+
+async function main(args: string[]): Promise<void> {
+  try {
+    await execute(parseCommandLine(args))
+  } catch (error) {
+    process.exitCode = report(error)
+    // What else is open (a log's socket, a module's thread) must not hold a failed start.
+    process.exit()
+  }
+}
+
+async function execute(command: Command): Promise<void> {
+  switch (command.name) {
+    case 'help':
+      return print(HELP)
+    case 'version':
+      return print(`deadpool ${carried.version} (${carried.commit || 'from sources'}, Node ${process.versions.node})\n`)
+    case 'modules':
+      return modules(command)
+    case 'check-config': {
+      const { checkConfig } = await import('./cli/check-config.ts')
+      const { lines, warnings } = await checkConfig(load(command.config), carried)
+      for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
+      return print(`${lines.join('\n')}\n`)
+    }
+    case 'run': {
+      const loaded = load(command.config)
+      const { run } = await import('./cli/run.ts')
+      const running = await run(loaded, carried)
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+        process.once(signal, () => void running.stop(signal).finally(() => process.exit(0)))
+      }
+    }
+  }
+}
+
+async function modules(command: Extract<Command, { name: 'modules' }>): Promise<void> {
+  const { ejectModule, listModules } = await import('./cli/modules.ts')
+  if (command.types) return print(await carried.types())
+  if (command.eject) return print(`${ejectModule(command.eject, carried, process.cwd())}\n`)
+  const { moduleFolderOf } = await import('./modules/catalog.ts')
+  const folder = command.config ? moduleFolderOf(load(command.config).config, carried) : join(carried.home, 'mod')
+  return print(await listModules(folder, carried))
+}
+
+/** Loads the configuration and goes to its folder: every relative path in it, a module's too, is relative to that. */
+function load(option: string | undefined) {
+  const loaded = loadConfig(findConfig({ option, env: process.env, cwd: process.cwd(), home: carried.home }))
+  process.chdir(dirname(loaded.config.file))
+  return loaded
+}
+
+function print(text: string): void {
+  process.stdout.write(text)
+}
+
+/** Says on standard error what went wrong, and returns the exit code. */
+function report(error: unknown): 1 | 2 {
+  if (error instanceof ConfigError) {
+    process.stderr.write(`${error.lines.join('\n')}\n`)
+    return 2
+  }
+  if (error instanceof UsageError) {
+    process.stderr.write(`deadpool: ${error.message}\n`)
+    return 2
+  }
+  const isExpected = error instanceof Error && error.name === 'ListenError'
+  process.stderr.write(`deadpool: ${isExpected ? error.message : error instanceof Error ? error.stack : error}\n`)
+  return 1
+}
+
+/**
+ * The life of the watcher: it waits for SpiderMan's configuration, and ends when SpiderMan is gone. It never forks: a
+ * watcher that is not somebody's child refuses to start.
+ */
+function watch(): void {
+  if (!process.send) {
+    process.stderr.write(`deadpool: ${ROLE_VARIABLE} is for DeadPool's own use; unset it\n`)
+    process.exit(2)
+  }
+  // Ctrl-C reaches both processes; SpiderMan decides, and its end ends this one.
+  process.on('SIGINT', () => undefined)
+  process.on('SIGTERM', () => setTimeout(() => process.exit(0), 1500).unref())
+  process.once('disconnect', () => process.exit(0))
+  process.once('message', async (start: StartMessage) => {
+    const { startWatchMan } = await import('./watchman/watchman.ts')
+    const send = (message: unknown) => {
+      if (process.connected) process.send?.(message)
+    }
+    await startWatchMan(start, { send }, carried).catch((error) => process.exit(report(error)))
+  })
+}

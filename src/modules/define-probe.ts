@@ -1,0 +1,91 @@
+import type * as z from 'zod'
+
+/** What a check observed: a flat record of named facts, such as `{ status: 200, time_ms: 12 }`. */
+export type Facts = Record<string, unknown>
+
+/** One judgement of one fact, as it is written under `success_criteria`. */
+export interface CriterionSpec {
+  type: string
+  query: unknown
+}
+
+/** What a module may say in DeadPool's log; the core adds the probe's and the module's name. */
+export interface ProbeLog {
+  debug(message: string): void
+  info(message: string): void
+  warn(message: string): void
+  error(message: string): void
+}
+
+export interface CheckContext {
+  /** Aborted when the check's time is over. Close what is open and stop; nobody waits for the result any more. */
+  signal: AbortSignal
+  log: ProbeLog
+}
+
+/**
+ * The description of a module.
+ *
+ * @template Schema the Zod schema of the probe's `query`
+ * @template Names the names of the facts the module can report
+ */
+export interface ProbeDefinition<Schema extends z.ZodType = z.ZodType, Names extends string = string> {
+  /** One sentence: what the module asks. `deadpool modules` shows it. */
+  summary: string
+  /**
+   * Validates `probes.<name>.query`. A number called `timeout` in its output is the check's deadline in seconds,
+   * kept by the core; without one it is 5 seconds.
+   */
+  query: Schema
+  /** The facts that a check can report, each with its meaning and unit. Criteria may name only these. */
+  facts: Record<Names, string>
+  /** The criteria of a probe that has no `success_criteria`. */
+  criteria?: Partial<Record<NoInfer<Names>, CriterionSpec | CriterionSpec[]>>
+  /**
+   * Makes one check and returns what it observed, without judging it. Throws `Dead` when the target gave no facts and
+   * `Unknown` when this host could not ask.
+   */
+  probe(
+    query: z.output<Schema>,
+    context: CheckContext,
+  ): Promise<Partial<Record<NoInfer<Names>, unknown>>> | Partial<Record<NoInfer<Names>, unknown>>
+}
+
+const BRAND = Symbol.for('deadpool.probe')
+
+/** A module's definition that went through {@link defineProbe}. */
+export type Probe = ProbeDefinition
+
+/**
+ * Declares what a module asks and which facts it reports: `export const Probe = defineProbe({ … })`.
+ *
+ * @throws TypeError when a part of the definition is missing or is not of its kind
+ */
+export function defineProbe<Schema extends z.ZodType, Names extends string>(
+  definition: ProbeDefinition<Schema, Names>,
+): Probe {
+  const fault = findFault(definition)
+  if (fault) throw new TypeError(`defineProbe(): ${fault}`)
+  return Object.freeze({ ...definition, [BRAND]: true }) as unknown as Probe
+}
+
+/** Tells whether `value` was made by {@link defineProbe}, by this copy of it or another. */
+export function isProbe(value: unknown): value is Probe {
+  return typeof value === 'object' && value !== null && BRAND in value
+}
+
+function findFault(definition: unknown): string | undefined {
+  if (typeof definition !== 'object' || definition === null) return 'the definition is not an object'
+  const { summary, query, facts, criteria, probe } = definition as Record<string, unknown>
+  if (typeof summary !== 'string' || summary === '') return '"summary" is missing; write one sentence'
+  if (typeof query !== 'object' || query === null || !('_zod' in query)) {
+    return '"query" is missing; give a schema such as z.strictObject({ … })'
+  }
+  if (typeof facts !== 'object' || facts === null || Object.keys(facts).length === 0) {
+    return '"facts" is missing; name each fact with its meaning'
+  }
+  if (typeof probe !== 'function') return '"probe" is missing; give the function that makes one check'
+  const stranger = Object.keys(criteria ?? {}).find((fact) => !Object.hasOwn(facts, fact))
+  if (stranger !== undefined) return `"criteria" judges "${stranger}", which is not among "facts"`
+  return undefined
+}

@@ -1,0 +1,45 @@
+import * as dns from 'node:dns'
+import type { LookupFunction } from 'node:net'
+import pLimit from 'p-limit'
+
+/**
+ * `getaddrinfo` occupies a thread of libuv's pool until the resolver answers, which can take 30 s and more. So that a
+ * silent resolver leaves threads for the disk, lookups may hold only this share of the pool at a time; the rest wait.
+ */
+const poolSize = Number(process.env.UV_THREADPOOL_SIZE) || 4
+const limit = pLimit(Math.max(1, poolSize - 3))
+
+const inFlight = new Map<string, Promise<dns.LookupAddress[]>>()
+
+/**
+ * `dns.lookup` for sockets (`http.request({ lookup })`, `net.connect({ lookup })`) that asks the resolver once for all
+ * who want the same name at the same moment, and never takes the whole thread pool.
+ */
+export const lookup: LookupFunction = (hostname, options, callback) => {
+  resolveShared(hostname, options.family ?? 0, options.hints ?? 0).then(
+    (addresses) => {
+      const [first] = addresses
+      if (options.all) callback(null, addresses)
+      else if (first) callback(null, first.address, first.family)
+      else callback(Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }), '')
+    },
+    (error: NodeJS.ErrnoException) => callback(error, ''),
+  )
+}
+
+function resolveShared(hostname: string, family: number | string, hints: number): Promise<dns.LookupAddress[]> {
+  const key = `${hostname} ${family} ${hints}`
+  const running = inFlight.get(key)
+  if (running) return running
+  const fresh = limit(() => dns.promises.lookup(hostname, { family: toFamily(family), hints, all: true })).finally(() =>
+    inFlight.delete(key),
+  )
+  inFlight.set(key, fresh)
+  return fresh
+}
+
+function toFamily(family: number | string): number {
+  if (family === 'IPv4') return 4
+  if (family === 'IPv6') return 6
+  return Number(family) || 0
+}

@@ -1,0 +1,38 @@
+import type { Path } from '../config/problem.ts'
+import type { CriterionSpec, Facts, ProbeLog } from './define-probe.ts'
+
+/** What a module says of itself. */
+export interface Description {
+  summary: string
+  /** Fact names with meaning and unit. */
+  facts: Record<string, string>
+  criteria: Record<string, CriterionSpec | CriterionSpec[]>
+}
+
+/** A query as the module took it. */
+export interface PreparedQuery {
+  /** What the module finds wrong, by path below `query`; with any, the rest must not be used. */
+  problems: { path: Path; message: string; isKey?: boolean }[]
+  timeoutMs: number
+  /** Makes one check. Rejects as the module throws; whoever calls keeps the deadline. */
+  observe(signal: AbortSignal, log: ProbeLog): Promise<Facts>
+}
+
+/** Where a module came from: inside the program, or a file in the module folder. */
+export type Origin = { kind: 'stock' } | { kind: 'file'; path: string; isStock: boolean }
+
+/** A loaded module, wherever it runs. */
+export interface Module {
+  name: string
+  origin: Origin
+  description: Description
+  prepare(query: unknown): Promise<PreparedQuery>
+}
+
+/** Thrown when a module cannot be used at all: it does not load, or exports no `Probe`. */
+export class ModuleError extends Error {
+  override name = 'ModuleError'
+}
+
+/** The deadline of a check whose query has no `timeout`. */
+export const DEFAULT_TIMEOUT_MS = 5000

@@ -1,0 +1,112 @@
+import { registerHooks } from 'node:module'
+import { pathToFileURL } from 'node:url'
+import { parentPort, workerData } from 'node:worker_threads'
+import * as ky from 'ky'
+import { isProbe, type Probe, type ProbeLog } from './define-probe.ts'
+import * as face from './face.ts'
+import { describeProbe, prepareQuery } from './local.ts'
+import type { PreparedQuery } from './module.ts'
+import type { ThreadReply, ThreadRequest, ThreadStart } from './thread-messages.ts'
+import { copyError } from './thrown.ts'
+
+/** What a module beside the binary can import without a `node_modules`: its face, and what stock modules stand on. */
+const LIBRARIES: Record<string, Record<string, unknown>> = { deadpool: face, ky }
+
+const SCHEME = 'deadpool-library:'
+
+/** Makes the carried libraries importable; one that is installed beside the module goes before, except `deadpool`. */
+function serveLibraries(): void {
+  const store = Symbol.for('deadpool.libraries')
+  Object.assign(globalThis, { [store]: LIBRARIES })
+  registerHooks({
+    resolve(specifier, context, nextResolve) {
+      const isCarried = Object.hasOwn(LIBRARIES, specifier)
+      const virtual = { url: `${SCHEME}${specifier}`, format: 'module', shortCircuit: true } as const
+      if (specifier === 'deadpool') return virtual
+      if (!isCarried) return nextResolve(specifier, context)
+      try {
+        return nextResolve(specifier, context)
+      } catch {
+        return virtual // not installed beside the module
+      }
+    },
+    load(url, context, nextLoad) {
+      if (!url.startsWith(SCHEME)) return nextLoad(url, context)
+      const name = url.slice(SCHEME.length)
+      const library = `globalThis[Symbol.for('deadpool.libraries')][${JSON.stringify(name)}]`
+      const names = Object.keys(LIBRARIES[name] ?? {})
+      const named = names.filter((key) => key !== 'default').join(', ')
+      const rest = names.includes('default') ? `\nexport default ${library}.default` : ''
+      return { format: 'module', shortCircuit: true, source: `export const { ${named} } = ${library}${rest}` }
+    },
+  })
+}
+
+async function loadModule(file: string): Promise<Probe> {
+  const loaded: { Probe?: unknown } = await import(pathToFileURL(file).href)
+  if (!('Probe' in loaded)) throw new Error('it exports no "Probe"; write: export const Probe = defineProbe({ … })')
+  if (!isProbe(loaded.Probe)) throw new Error('its "Probe" was not made by defineProbe({ … })')
+  return loaded.Probe
+}
+
+/** The life of a module thread: load the module, say so, then answer requests until the watcher ends it. */
+export async function runModuleThread({ file }: ThreadStart): Promise<void> {
+  const port = parentPort
+  if (!port) throw new Error('a module thread needs a parent')
+  const reply = (message: ThreadReply) => port.postMessage(message)
+  serveLibraries()
+  let probe: Probe
+  try {
+    probe = await loadModule(file)
+  } catch (error) {
+    reply({ kind: 'failed', reason: describeLoadError(error) })
+    return
+  }
+  const queries = new Map<number, PreparedQuery>()
+  const running = new Map<number, AbortController>()
+
+  async function check(id: number, key: number): Promise<void> {
+    const controller = new AbortController()
+    running.set(id, controller)
+    try {
+      const query = queries.get(key)
+      if (!query) throw new Error('the query was not prepared')
+      reply({ kind: 'facts', id, facts: await query.observe(controller.signal, createThreadLog(id, reply)) })
+    } catch (error) {
+      reply({ kind: 'error', id, error: copyError(error) })
+    } finally {
+      running.delete(id)
+    }
+  }
+
+  port.on('message', async (request: ThreadRequest) => {
+    switch (request.kind) {
+      case 'prepare': {
+        const prepared = await prepareQuery(probe, request.query)
+        queries.set(request.key, prepared)
+        const { problems, timeoutMs } = prepared
+        return reply({ kind: 'prepared', id: request.id, problems, timeoutMs })
+      }
+      case 'check':
+        return check(request.id, request.key)
+      case 'abort':
+        return running.get(request.id)?.abort(new Error('the time of the check is over'))
+    }
+  })
+  reply({ kind: 'ready', description: describeProbe(probe) })
+}
+
+function createThreadLog(id: number, reply: (message: ThreadReply) => void): ProbeLog {
+  const at = (level: 'debug' | 'info' | 'warn' | 'error') => (message: string) =>
+    reply({ kind: 'log', id, level, message: String(message) })
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+
+function describeLoadError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ERR_MODULE_NOT_FOUND') return error.message.replace(/ imported from .*$/s, '')
+  return error.name === 'Error' ? error.message : `${error.name}: ${error.message}`
+}
+
+if ((workerData as ThreadStart | null)?.role === 'module') void runModuleThread(workerData as ThreadStart)

@@ -1,0 +1,30 @@
+import type { Facts } from './define-probe.ts'
+import type { Description, PreparedQuery } from './module.ts'
+
+/** What the watcher asks a module thread. `key` names a query, `id` one request. */
+export type ThreadRequest =
+  | { kind: 'prepare'; id: number; key: number; query: unknown }
+  | { kind: 'check'; id: number; key: number }
+  | { kind: 'abort'; id: number }
+
+/** What a module thread answers. */
+export type ThreadReply =
+  | { kind: 'ready'; description: Description }
+  | { kind: 'failed'; reason: string }
+  | { kind: 'prepared'; id: number; problems: PreparedQuery['problems']; timeoutMs: number }
+  | { kind: 'facts'; id: number; facts: Facts }
+  | { kind: 'error'; id: number; error: ThrownInThread }
+  | { kind: 'log'; id: number; level: 'debug' | 'info' | 'warn' | 'error'; message: string }
+
+/** An error as it crosses threads: classes and causes do not survive, so what tells dead from unknown is copied. */
+export interface ThrownInThread {
+  name: string
+  message: string
+  code?: string | undefined
+}
+
+/** The `workerData` of a module thread. */
+export interface ThreadStart {
+  role: 'module'
+  file: string
+}

@@ -1,0 +1,184 @@
+import type { Worker } from 'node:worker_threads'
+import type { Carried } from '../carried/carried.ts'
+import { formatDuration } from '../config/duration.ts'
+import type { Log } from '../log/log.ts'
+import type { Facts, ProbeLog } from './define-probe.ts'
+import { Unknown } from './errors.ts'
+import { type Description, ModuleError, type PreparedQuery } from './module.ts'
+import type { ThreadReply, ThreadRequest, ThreadStart } from './thread-messages.ts'
+import { reviveError } from './thrown.ts'
+
+/** A module that has not said that it is ready after this long is taken for one that loops. */
+const LOAD_TIMEOUT_MS = 5000
+
+/** How long after an abort a module thread may stay silent before it is ended and started anew. */
+const GRACE_MS = 1000
+
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 30_000
+
+/** A module in a worker thread of its own: what it blocks or breaks harms only its own probes. */
+export interface ModuleThread {
+  description: Description
+  prepare(query: unknown): Promise<PreparedQuery>
+  close(): Promise<void>
+}
+
+interface ThreadOptions {
+  name: string
+  file: string
+  carried: Carried
+  log: Log
+}
+
+interface Pending {
+  resolve(reply: ThreadReply): void
+  reject(error: Error): void
+  log?: ProbeLog
+}
+
+/** One run of the worker, from its start to its end. */
+interface Run {
+  worker: Worker
+  pending: Map<number, Pending>
+  description: Description
+  prepared: Set<number>
+  startedMs: number
+  isLoaded: boolean
+  isEnded: boolean
+}
+
+/**
+ * Starts the thread of a module and waits until the module is loaded. A thread that crashes or stops answering is
+ * started anew when it is next needed, after a growing pause.
+ *
+ * @throws ModuleError when the module does not load, exports no `Probe`, or does not finish loading
+ */
+export async function createModuleThread({ name, file, carried, log }: ThreadOptions): Promise<ModuleThread> {
+  const queries: unknown[] = []
+  let nextId = 1
+  let pauseMs = FIRST_PAUSE_MS
+  let notBeforeMs = 0
+  let lastFault: Error = new Unknown(`module "${name}" was not started`)
+  let isClosed = false
+  let current: Promise<Run> | undefined = start()
+
+  function start(): Promise<Run> {
+    return new Promise((resolve, reject) => {
+      const worker = carried.startModuleThread({ role: 'module', file } satisfies ThreadStart)
+      const run: Run = {
+        worker,
+        pending: new Map(),
+        description: { summary: '', facts: {}, criteria: {} },
+        prepared: new Set(),
+        startedMs: performance.now(),
+        isLoaded: false,
+        isEnded: false,
+      }
+      const timer = setTimeout(() => end(`it did not finish loading within ${formatDuration(LOAD_TIMEOUT_MS)}`), LOAD_TIMEOUT_MS)
+      const end = (fault: string) => {
+        clearTimeout(timer)
+        finish(run, fault)
+        reject(new ModuleError(fault))
+      }
+      worker.on('message', (message: ThreadReply) => {
+        if (message.kind === 'failed') return end(message.reason)
+        if (message.kind !== 'ready') return receive(run, message)
+        clearTimeout(timer)
+        run.description = message.description
+        run.isLoaded = true
+        resolve(run)
+      })
+      worker.on('error', (error: unknown) => end(`it crashed: ${error instanceof Error ? error.message : error}`))
+      worker.on('exit', () => end('its thread ended'))
+    })
+  }
+
+  /** Ends a run: whoever waits for it learns that this host could not ask, and the next start waits a while. */
+  function finish(run: Run, fault: string): void {
+    if (run.isEnded) return
+    run.isEnded = true
+    current = undefined
+    const livedMs = performance.now() - run.startedMs
+    lastFault = run.isLoaded ? new Unknown(`module "${name}" stopped: ${fault}`) : new ModuleError(fault)
+    pauseMs = livedMs > LONGEST_PAUSE_MS ? FIRST_PAUSE_MS : Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
+    notBeforeMs = performance.now() + pauseMs
+    for (const { reject } of run.pending.values()) reject(lastFault)
+    run.pending.clear()
+    void run.worker.terminate()
+    if (!isClosed && run.isLoaded) log.error(`module "${name}" stopped: ${fault}`, { module: name })
+  }
+
+  function receive(run: Run, message: Exclude<ThreadReply, { kind: 'ready' | 'failed' }>): void {
+    const waiting = run.pending.get(message.id)
+    if (!waiting) return
+    if (message.kind === 'log') return waiting.log?.[message.level](message.message)
+    run.pending.delete(message.id)
+    waiting.resolve(message)
+  }
+
+  function running(): Promise<Run> {
+    if (current) return current
+    if (isClosed) return Promise.reject(new Unknown(`module "${name}" is closed`))
+    if (performance.now() < notBeforeMs) return Promise.reject(lastFault)
+    current = start()
+    return current
+  }
+
+  function ask(run: Run, request: ThreadRequest, log?: ProbeLog): Promise<ThreadReply> {
+    return new Promise((resolve, reject) => {
+      run.pending.set(request.id, log ? { resolve, reject, log } : { resolve, reject })
+      run.worker.postMessage(request)
+    })
+  }
+
+  async function prepare(run: Run, key: number): Promise<Extract<ThreadReply, { kind: 'prepared' }>> {
+    const reply = await ask(run, { kind: 'prepare', id: nextId++, key, query: queries[key] })
+    run.prepared.add(key)
+    if (reply.kind !== 'prepared') throw new ModuleError('it did not take its query')
+    return reply
+  }
+
+  /** After an abort: a thread whose check does not end is blocked, or leaks; only ending it helps either way. */
+  function supervise(run: Run, checkId: number): void {
+    const timer = setTimeout(() => {
+      if (!run.pending.has(checkId)) return
+      finish(run, `it did not stop within ${formatDuration(GRACE_MS)} after the end of a check`)
+    }, GRACE_MS)
+    timer.unref()
+  }
+
+  async function observe(key: number, signal: AbortSignal, log: ProbeLog): Promise<Facts> {
+    const run = await running()
+    if (!run.prepared.has(key)) await prepare(run, key)
+    signal.throwIfAborted()
+    const id = nextId++
+    const onAbort = () => {
+      run.worker.postMessage({ kind: 'abort', id } satisfies ThreadRequest)
+      supervise(run, id)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      const reply = await ask(run, { kind: 'check', id, key }, log)
+      if (reply.kind === 'facts') return reply.facts
+      throw reply.kind === 'error' ? reviveError(reply.error) : new ModuleError('it answered out of turn')
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  const { description } = await current
+  return {
+    description,
+    async prepare(query) {
+      const key = queries.push(query) - 1
+      const { problems, timeoutMs } = await prepare(await running(), key)
+      return { problems, timeoutMs, observe: (signal, log) => observe(key, signal, log) }
+    },
+    async close() {
+      isClosed = true
+      const run = await current?.catch(() => undefined)
+      await run?.worker.terminate()
+    },
+  }
+}

@@ -1,0 +1,95 @@
+import { Hono } from 'hono'
+import type { Log } from '../log/log.ts'
+import type { Verdict } from '../verdict/verdict.ts'
+import type { ReadVerdict } from './evidence.ts'
+import { type Page, writePage } from './page.ts'
+import { createTokenCheck } from './token.ts'
+
+export interface ResponderOptions {
+  /** The path that is answered, without a slash at its end unless it is `/`. */
+  baseUrl: string
+  tokens: readonly string[]
+  /** The server's own name, given in each answer. */
+  name: string
+  readVerdict: ReadVerdict
+  log: Log
+}
+
+const TEXT = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store', vary: 'accept' }
+const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store', vary: 'accept' }
+const PLAIN = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' }
+
+/**
+ * Creates the Hono app that answers load balancers. It does not listen.
+ *
+ * Whoever has no token learns nothing, not even which paths there are: 511 (RFC 6585, section 6) and `Auth ERR`.
+ */
+export function createResponder({ baseUrl, tokens, name, readVerdict, log }: ResponderOptions): Hono {
+  const isAllowed = createTokenCheck(tokens)
+  const readPage = createPageCache(readVerdict, name)
+  const strangers = createStrangerCount(log)
+  const app = new Hono()
+
+  app.use(async (context, next) => {
+    if (isAllowed(context.req.header('authorization'))) return next()
+    strangers.count()
+    return context.body('Auth ERR', 511, PLAIN)
+  })
+
+  app.all('*', async (context) => {
+    const { method, path } = context.req
+    if (path !== baseUrl && path !== `${baseUrl}/`) return context.body('not found\n', 404, PLAIN)
+    if (method !== 'GET' && method !== 'HEAD') {
+      return context.body('use GET\n', 405, { ...PLAIN, allow: 'GET, HEAD', connection: 'close' })
+    }
+    const page = await readPage()
+    const isJson = wantsJson(context.req.header('accept'))
+    return context.body(isJson ? page.json : page.text, page.status, isJson ? JSON_TYPE : TEXT)
+  })
+
+  app.onError((error, context) => {
+    log.error(`an answer failed: ${error.message}`)
+    return context.body('DEAD\nthe verdict could not be made; see the log\n', 503, PLAIN)
+  })
+  return app
+}
+
+/** Text is for load balancers and curl; JSON is given to those who ask for it and not, like a browser, for HTML as well. */
+function wantsJson(accept: string | undefined): boolean {
+  return accept?.includes('application/json') === true && !accept.includes('text/html')
+}
+
+/** A page is written once for each verdict, not for each request. */
+function createPageCache(readVerdict: ReadVerdict, name: string): () => Promise<Page> {
+  let written: { verdict: Verdict; page: Page } | undefined
+  return async () => {
+    const verdict = await readVerdict()
+    if (written?.verdict !== verdict) written = { verdict, page: writePage(verdict, name) }
+    return written.page
+  }
+}
+
+const REPORT_EVERY_MS = 10_000
+
+/** Counts requests without a valid token, and says so at most every ten seconds: a scanner must not fill the log. */
+function createStrangerCount(log: Log): { count(): void } {
+  let count = 0
+  let timer: NodeJS.Timeout | undefined
+  function report(): void {
+    timer = undefined
+    if (count === 0) return
+    log.warn(`${count} more request${count === 1 ? '' : 's'} without a valid token in the last 10 s`)
+    count = 0
+    timer = setTimeout(report, REPORT_EVERY_MS).unref()
+  }
+  return {
+    count() {
+      if (timer) {
+        count++
+        return
+      }
+      log.warn('a request came without a valid token and was answered 511')
+      timer = setTimeout(report, REPORT_EVERY_MS).unref()
+    },
+  }
+}

@@ -1,0 +1,97 @@
+import { compileCriterion, CriterionError } from '../criteria/criterion.ts'
+import type { FactCriterion } from '../criteria/judge.ts'
+import type { ProbeConfig } from '../config/probes.ts'
+import type { Path, Problem } from '../config/problem.ts'
+import { findNameFault } from '../config/schema.ts'
+import type { Catalog } from '../modules/catalog.ts'
+import type { CriterionSpec } from '../modules/define-probe.ts'
+import { type Module, ModuleError, type PreparedQuery } from '../modules/module.ts'
+import { suggest } from '../suggest.ts'
+
+/** A probe that can be checked. */
+export interface ReadyProbe {
+  config: ProbeConfig
+  timeoutMs: number
+  observe: PreparedQuery['observe']
+  criteria: FactCriterion[]
+}
+
+/** A probe made ready, or everything that is wrong with it, by path from the top of the configuration. */
+export type Prepared = { probe: ReadyProbe; problems: [] } | { probe: undefined; problems: Problem[] }
+
+/** Loads the module of a probe, lets it validate the query, and compiles the criteria. Never rejects. */
+export async function prepareProbe(config: ProbeConfig, catalog: Catalog): Promise<Prepared> {
+  const missing = findModuleFault(config.module, catalog)
+  if (missing) return fail(mistake([...config.path, 'module'], missing))
+  let module: Module
+  let query: PreparedQuery
+  try {
+    module = await catalog.open(config.module)
+    query = await module.prepare(config.query)
+  } catch (error) {
+    const message = `module "${config.module}" cannot be used: ${error instanceof Error ? error.message : error}`
+    return fail({ kind: error instanceof ModuleError ? 'broken' : 'mistake', path: [...config.path, 'module'], message })
+  }
+  const problems = query.problems.map(({ path, ...rest }): Problem => {
+    return { kind: 'mistake', ...rest, path: [...config.path, 'query', ...path] }
+  })
+  const criteria = compileCriteria(config, module)
+  problems.push(...criteria.problems)
+  if (problems.length > 0) return fail(...problems)
+  return { probe: { config, timeoutMs: query.timeoutMs, observe: query.observe, criteria: criteria.list }, problems: [] }
+}
+
+function fail(...problems: Problem[]): Prepared {
+  return { probe: undefined, problems }
+}
+
+function mistake(path: Path, message: string): Problem {
+  return { kind: 'mistake', path, message }
+}
+
+function findModuleFault(name: string, catalog: Catalog): string | undefined {
+  const fault = findNameFault(name, 'module')
+  if (fault) return fault
+  if (catalog.find(name)) return undefined
+  const meant = suggest(name, catalog.names())
+  const hint = meant ? `; did you mean "${meant}"?` : `; there are ${catalog.names().join(', ')}`
+  return `"${name}" is not a module${hint}`
+}
+
+function compileCriteria(config: ProbeConfig, module: Module): { list: FactCriterion[]; problems: Problem[] } {
+  const { facts, criteria: defaults } = module.description
+  const base = [...config.path, 'success_criteria']
+  const specs = config.criteria ?? defaults
+  const list: FactCriterion[] = []
+  const problems: Problem[] = []
+  if (Object.keys(specs).length === 0) {
+    const message = `is missing; module "${config.module}" has no criteria of its own, so name a fact to judge: ${Object.keys(facts).join(', ')}`
+    problems.push(mistake(base, message))
+  }
+  for (const [fact, given] of Object.entries(specs)) {
+    if (!Object.hasOwn(facts, fact)) {
+      problems.push({ ...mistake([...base, fact], explainUnknownFact(fact, module)), isKey: true })
+      continue
+    }
+    for (const [spec, path] of spread(given, [...base, fact])) {
+      try {
+        list.push({ fact, judge: compileCriterion(spec) })
+      } catch (error) {
+        if (!(error instanceof CriterionError)) throw error
+        problems.push(mistake([...path, ...error.path], error.message))
+      }
+    }
+  }
+  return { list, problems }
+}
+
+function spread(given: CriterionSpec | CriterionSpec[], path: Path): (readonly [CriterionSpec, Path])[] {
+  return Array.isArray(given) ? given.map((spec, index) => [spec, [...path, index]] as const) : [[given, path]]
+}
+
+function explainUnknownFact(fact: string, module: Module): string {
+  const known = Object.keys(module.description.facts)
+  const meant = suggest(fact, known)
+  const hint = meant ? `did you mean "${meant}"?` : `it reports ${known.join(', ')}`
+  return `is not a fact that module "${module.name}" reports; ${hint}`
+}

@@ -1,0 +1,108 @@
+import type { ChildProcess } from 'node:child_process'
+import { formatDuration } from '../config/duration.ts'
+import type { Log } from '../log/log.ts'
+import type { Report } from '../verdict/verdict.ts'
+import type { StartMessage, WatchmanMessage } from './messages.ts'
+
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 5000
+
+/** A watcher that lived this long was well; its next restart comes quickly again. */
+const WELL_MS = 10_000
+
+/** How long a watcher may take to end by itself. */
+const STOP_TIMEOUT_MS = 1000
+
+/**
+ * Silence is counted in small steps of SpiderMan's own timer, each at most this long. If SpiderMan itself was stopped
+ * for a minute, that minute is not WatchMan's silence: its messages are waiting to be read.
+ */
+const TICK_MS = 250
+
+export interface Supervisor {
+  /** What WatchMan last said of each probe; it outlives the WatchMan that said it. */
+  reports: ReadonlyMap<string, Report>
+  /** Grows with every report. */
+  version(): number
+  /** Since when WatchMan has been silent, once that is longer than `staleAfterMs`; in milliseconds of the wall clock. */
+  silentSinceMs(): number | undefined
+  /** Ends WatchMan, and resolves when it is gone. */
+  stop(): Promise<void>
+}
+
+export interface SupervisorOptions {
+  /** Forks a watcher. */
+  spawn(): ChildProcess
+  start: StartMessage
+  staleAfterMs: number
+  log: Log
+}
+
+/** Starts WatchMan and keeps it running: one that ends is started again, after a pause that grows while it keeps ending. */
+export function superviseWatchMan({ spawn, start, staleAfterMs, log }: SupervisorOptions): Supervisor {
+  const reports = new Map<string, Report>()
+  let version = 0
+  let silentMs = 0
+  let heardWallMs = Date.now()
+  let tickedMs = performance.now()
+  let pauseMs = FIRST_PAUSE_MS
+  let child: ChildProcess | undefined
+  let restart: NodeJS.Timeout | undefined
+  let isStopping = false
+
+  const ticker = setInterval(() => {
+    const nowMs = performance.now()
+    silentMs += Math.min(nowMs - tickedMs, 2 * TICK_MS)
+    tickedMs = nowMs
+  }, TICK_MS)
+
+  function hear(message: WatchmanMessage): void {
+    silentMs = 0
+    heardWallMs = Date.now()
+    if (message.kind !== 'report') return
+    const { kind: _, probe, ...report } = message
+    reports.set(probe, { ...report, arrivedMs: performance.now() })
+    version++
+  }
+
+  function launch(): void {
+    const startedMs = performance.now()
+    const started = spawn()
+    child = started
+    let isOver = false
+    const end = (how: string) => {
+      if (isOver) return
+      isOver = true
+      child = undefined
+      if (isStopping) return
+      if (performance.now() - startedMs > WELL_MS) pauseMs = FIRST_PAUSE_MS
+      log.error(`WatchMan ended (${how}); starting it again in ${formatDuration(pauseMs)}`)
+      restart = setTimeout(launch, pauseMs)
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
+    }
+    started.on('message', hear)
+    started.on('error', (error) => end(error.message))
+    started.on('exit', (code, signal) => end(signal ? `killed by ${signal}` : `exit code ${code}`))
+    // A watcher that dies before it reads this reports itself by its exit.
+    started.send(start, () => undefined)
+  }
+
+  launch()
+  return {
+    reports,
+    version: () => version,
+    silentSinceMs: () => (silentMs > staleAfterMs ? heardWallMs : undefined),
+    async stop() {
+      isStopping = true
+      clearInterval(ticker)
+      clearTimeout(restart)
+      if (!child) return
+      const ending = child
+      const gone = new Promise<void>((resolve) => ending.once('exit', () => resolve()))
+      const timer = setTimeout(() => ending.kill('SIGKILL'), STOP_TIMEOUT_MS)
+      if (ending.connected) ending.disconnect()
+      await gone
+      clearTimeout(timer)
+    },
+  }
+}

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { carried } from '#carried'
+import { type Catalog, createCatalog } from '../../src/modules/catalog.ts'
+import { Dead, Unknown } from '../../src/modules/errors.ts'
+import { ModuleError } from '../../src/modules/module.ts'
+import { runCheck } from '../../src/watchman/check.ts'
+
+const folder = join(import.meta.dirname, '../fixtures/modules')
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+const never = new AbortController().signal
+
+async function withCatalog<T>(use: (catalog: Catalog) => Promise<T>, at = folder): Promise<T> {
+  const catalog = createCatalog({ folder: at, carried, log: silent })
+  try {
+    return await use(catalog)
+  } finally {
+    await catalog.close()
+  }
+}
+
+const broken = [
+  { name: 'no-probe', reason: 'it exports no "Probe"; write: export const Probe = defineProbe({ … })' },
+  { name: 'not-defined', reason: 'its "Probe" was not made by defineProbe({ … })' },
+  { name: 'incomplete', reason: 'TypeError: defineProbe(): "query" is missing; give a schema such as z.strictObject({ … })' },
+  { name: 'throws', reason: 'no licence found' },
+  { name: 'missing-import', reason: "Cannot find package 'no-such-library'" },
+  { name: 'loops-at-load', reason: 'it did not finish loading within 5 s' },
+]
+for (const { name, reason } of broken) {
+  test(`createCatalog() says why module ${name} does not load`, () =>
+    withCatalog((catalog) => assert.rejects(catalog.open(name), new ModuleError(reason))))
+}
+
+test('createCatalog() says that a module has a syntax error', () =>
+  withCatalog((catalog) => assert.rejects(catalog.open('syntax'), /^ModuleError: SyntaxError: /)))
+
+const loadable = [
+  { name: 'good', query: { mood: 'fine' }, facts: { mood: 'fine', thread: true } },
+  { name: 'plain', query: {}, facts: { ky: 'function', word: 'shared' } },
+  { name: 'typed', query: {}, facts: { word: 'mts' } },
+  { name: 'common', query: {}, facts: { word: 'js' } },
+]
+for (const { name, query, facts } of loadable) {
+  test(`createCatalog() runs module ${name} in a thread`, () =>
+    withCatalog(async (catalog) => {
+      const prepared = await (await catalog.open(name)).prepare(query)
+      assert.deepEqual(prepared.problems, [])
+      assert.deepEqual(await prepared.observe(never, silent), facts)
+    }))
+}
+
+test('createCatalog() lets a module in a thread describe itself and refuse a query', () =>
+  withCatalog(async (catalog) => {
+    const module = await catalog.open('good')
+    assert.equal(module.description.summary, 'Answers as its query says')
+    assert.deepEqual(Object.keys(module.description.facts), ['mood', 'thread'])
+    const { problems } = await module.prepare({ mod: 'fine', mood: 'fin', timeout: 0 })
+    assert.deepEqual(problems.map(({ path, message }) => `${path.join('.')}: ${message}`).sort(), [
+      'mod: is not a known key; did you mean "mood"?',
+      'mood: "fin" is not one of fine, dead, unknown, bug, slow; did you mean "fine"?',
+      'timeout: 0 is out of range; 1 ms to 10 min is allowed',
+    ])
+    assert.equal((await module.prepare({ mood: 'fine', timeout: '250ms' })).timeoutMs, 250)
+  }))
+
+test('createCatalog() keeps the kinds of errors across threads', () =>
+  withCatalog(async (catalog) => {
+    const module = await catalog.open('good')
+    const observe = async (mood: string) => (await module.prepare({ mood })).observe(never, silent)
+    await assert.rejects(observe('dead'), new Dead('it said so'))
+    await assert.rejects(observe('unknown'), new Unknown('cannot ask'))
+    await assert.rejects(observe('bug'), { name: 'TypeError' })
+  }))
+
+test('createCatalog() passes on what a module in a thread logs', () =>
+  withCatalog(async (catalog) => {
+    const lines: string[] = []
+    const { observe } = await (await catalog.open('good')).prepare({ mood: 'fine' })
+    await observe(never, { ...silent, info: (line) => lines.push(line) })
+    assert.deepEqual(lines, ['the mood is fine'])
+  }))
+
+test('createCatalog() aborts a slow check in a thread', () =>
+  withCatalog(async (catalog) => {
+    const { observe, timeoutMs } = await (await catalog.open('good')).prepare({ mood: 'slow', timeout: 0.05 })
+    const { outcome, settled } = await runCheck({ observe, timeoutMs, criteria: [] }, silent)
+    assert.deepEqual(outcome, { kind: 'dead', reason: 'timed out after 50 ms' })
+    await settled
+  }))
+
+test('createCatalog() ends and restarts the thread of a module that loops for ever', () =>
+  withCatalog(async (catalog) => {
+    const module = await catalog.open('blocks')
+    const [looping, well] = [await module.prepare({ loop: true }), await module.prepare({ loop: false })]
+    const { outcome, settled } = await runCheck({ ...looping, criteria: [] }, silent)
+    assert.deepEqual(outcome, { kind: 'dead', reason: 'timed out after 300 ms' })
+    await settled
+    // It is not started again at once, and then works as if nothing had been.
+    await assert.rejects(well.observe(never, silent), Unknown)
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    assert.deepEqual(await well.observe(never, silent), { done: true })
+  }))
+
+for (const name of ['crashes', 'deaf']) {
+  test(`createCatalog() gets over a module that ${name === 'deaf' ? 'ignores its signal' : 'crashes its thread'}`, () =>
+    withCatalog(async (catalog) => {
+      const query = await (await catalog.open(name)).prepare({})
+      const { outcome, settled } = await runCheck({ ...query, criteria: [] }, silent)
+      const expected = name === 'deaf' ? { kind: 'dead', reason: 'timed out after 100 ms' } : { kind: 'unknown', reason: 'module "crashes" stopped: it crashed: thrown from a timer' }
+      assert.deepEqual(outcome, expected)
+      await settled
+    }))
+}
+
+test('createCatalog() does not let a blocked module hold up another', () =>
+  withCatalog(async (catalog) => {
+    const blocked = await (await catalog.open('blocks')).prepare({ loop: true })
+    const good = await (await catalog.open('good')).prepare({ mood: 'fine' })
+    const running = runCheck({ ...blocked, criteria: [] }, silent)
+    assert.deepEqual((await runCheck({ ...good, criteria: [] }, silent)).outcome, { kind: 'alive' })
+    await (await running).settled
+  }))
+
+const copies = mkdtempSync(join(tmpdir(), 'deadpool-mod-'))
+after(() => rmSync(copies, { recursive: true }))
+
+test('createCatalog() takes an unchanged copy of a stock module for the stock module, and a changed one for its own', () =>
+  withCatalog(async (catalog) => {
+    assert.deepEqual(catalog.find('url_probe'), { kind: 'stock' })
+    cpSync(join(carried.home, 'mod/url_probe.ts'), join(copies, 'url_probe.ts'))
+    assert.deepEqual(catalog.find('url_probe'), { kind: 'file', path: join(copies, 'url_probe.ts'), isStock: true })
+    writeFileSync(join(copies, 'url_probe.ts'), `${carried.stock('url_probe')?.source}\n// changed\n`)
+    assert.deepEqual(catalog.find('url_probe'), { kind: 'file', path: join(copies, 'url_probe.ts'), isStock: false })
+    const { observe } = await (await catalog.open('url_probe')).prepare({ url: 'http://127.0.0.1:1/' })
+    await assert.rejects(observe(never, silent), Dead)
+  }, copies))
+
+test('createCatalog() lists modules without types and tests, and looks for .ts before .js', () =>
+  withCatalog(async (catalog) => {
+    for (const file of ['two.js', 'two.ts', 'deadpool.d.ts', 'two.test.ts', 'README.md']) writeFileSync(join(copies, file), '')
+    assert.deepEqual(catalog.names(), [...new Set(['two', ...carried.stockNames()])].sort())
+    assert.deepEqual(catalog.find('two'), { kind: 'file', path: join(copies, 'two.ts'), isStock: false })
+    assert.equal(catalog.find('none'), undefined)
+  }, copies))

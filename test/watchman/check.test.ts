@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Facts } from '../../src/modules/define-probe.ts'
+import { Dead, Unknown } from '../../src/modules/errors.ts'
+import { ModuleError } from '../../src/modules/module.ts'
+import { judgeError, runCheck } from '../../src/watchman/check.ts'
+
+const log = { debug() {}, info() {}, warn() {}, error() {} }
+const coded = (code: string, message = code) => Object.assign(new Error(message), { code })
+
+function checkOf(observe: (signal: AbortSignal) => Promise<Facts>, timeoutMs = 1000) {
+  const criteria = [{ fact: 'status', judge: (value: unknown) => (value === 200 ? undefined : `${value} is not 200`) }]
+  return runCheck({ timeoutMs, observe, criteria }, log)
+}
+
+test('runCheck() says alive when the facts meet the criteria', async () => {
+  const { outcome } = await checkOf(async () => ({ status: 200 }))
+  assert.deepEqual(outcome, { kind: 'alive' })
+})
+
+test('runCheck() says dead, with fact and reason, when a criterion is not met', async () => {
+  const { outcome } = await checkOf(async () => ({ status: 503 }))
+  assert.deepEqual(outcome, { kind: 'dead', reason: 'status: 503 is not 200' })
+})
+
+test('runCheck() calls the target dead when the deadline passes, and aborts the module', async () => {
+  let signal: AbortSignal | undefined
+  const startedMs = performance.now()
+  const { outcome } = await checkOf((given) => {
+    signal = given
+    return new Promise(() => {})
+  }, 50)
+  assert.deepEqual(outcome, { kind: 'dead', reason: 'timed out after 50 ms' })
+  assert.equal(signal?.aborted, true)
+  assert.ok(performance.now() - startedMs < 1000)
+})
+
+test('runCheck() settles only when a module that ignores its signal is done', async () => {
+  let finish: (facts: Facts) => void = () => {}
+  const { settled } = await checkOf(() => new Promise((resolve) => (finish = resolve)), 20)
+  let isSettled = false
+  settled.then(() => (isSettled = true))
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(isSettled, false)
+  finish({})
+  await settled
+})
+
+test('runCheck() takes a module that throws before its first await like any other', async () => {
+  const { outcome } = await checkOf(() => {
+    throw new Dead('refused')
+  })
+  assert.deepEqual(outcome, { kind: 'dead', reason: 'refused' })
+})
+
+const errors: { name: string; error: unknown; kind: 'dead' | 'unknown'; reason: string }[] = [
+  { name: 'Dead', error: new Dead('-LOADING'), kind: 'dead', reason: '-LOADING' },
+  { name: 'Unknown', error: new Unknown('no resolver'), kind: 'unknown', reason: 'no resolver' },
+  { name: 'a module that does not load', error: new ModuleError('it exports no Probe'), kind: 'dead', reason: 'it exports no Probe' },
+  { name: 'a refused connection', error: coded('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:1'), kind: 'dead', reason: 'connect ECONNREFUSED 127.0.0.1:1' },
+  { name: 'a plain error', error: new Error('replication is broken'), kind: 'dead', reason: 'replication is broken' },
+  { name: 'a text', error: 'gone', kind: 'dead', reason: 'gone' },
+  { name: 'no descriptors', error: coded('EMFILE'), kind: 'unknown', reason: 'this process has no file descriptors left (EMFILE)' },
+  { name: 'no resolver, wrapped as fetch does', error: new TypeError('fetch failed', { cause: coded('EAI_AGAIN') }), kind: 'unknown', reason: 'the resolver of this host does not answer (EAI_AGAIN)' },
+  { name: 'a refused connection, wrapped as fetch does', error: new TypeError('fetch failed', { cause: coded('ECONNREFUSED') }), kind: 'dead', reason: 'fetch failed' },
+  { name: 'a bug', error: new TypeError('x is not a function'), kind: 'unknown', reason: 'the module has a bug: TypeError: x is not a function' },
+  { name: 'a misuse of Node', error: Object.assign(new TypeError('bad'), { code: 'ERR_INVALID_ARG_TYPE' }), kind: 'unknown', reason: 'the module has a bug: TypeError: bad' },
+]
+for (const { name, error, kind, reason } of errors) {
+  test(`judgeError() takes ${name} as ${kind}`, () => assert.deepEqual(judgeError(error), { kind, reason }))
+}
