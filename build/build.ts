@@ -82,7 +82,7 @@ async function bundle(): Promise<void> {
     alias: { '#carried': './src/carried/in-binary.ts', deadpool: './src/modules/face.ts' },
     // Only ever a bundle: no import.meta is left in what the binary runs.
     define: { 'import.meta.url': 'undefined', 'import.meta.dirname': 'undefined' },
-    plugins: [stockModules()],
+    plugins: [stockModules(), englishOnly()],
   })
 }
 
@@ -109,8 +109,22 @@ function stockModules(): Plugin {
   }
 }
 
+/** Zod carries its messages in fifty languages, 270 kB that every start would load; DeadPool speaks one. */
+function englishOnly(): Plugin {
+  return {
+    name: 'english-only',
+    setup({ onLoad }) {
+      const contents = "export { default as en } from './en.js'"
+      onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({ contents, loader: 'js' }))
+    },
+  }
+}
+
 function stockNames(): string[] {
-  return readdirSync(join(home, 'mod')).filter((file) => file.endsWith('.ts')).map((file) => file.slice(0, -3)).sort()
+  return readdirSync(join(home, 'mod'))
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => file.slice(0, -3))
+    .sort()
 }
 
 /** The official Node without its symbol table: 127 MB become 109. */

@@ -15,13 +15,16 @@ function findMissing() {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     missing.push(`DeadPool is built on Linux x64; this is ${process.platform} ${process.arch}`)
   }
-  if (spawnSync('strip', ['--version']).error) missing.push('strip is missing; install binutils (apt-get install binutils)')
+  if (spawnSync('strip', ['--version']).error)
+    missing.push('strip is missing; install binutils (apt-get install binutils)')
   if (spawnSync('npm', ['--version']).error) missing.push('npm is missing; install it beside Node')
   return missing
 }
 
 function install() {
-  const lock = createHash('sha256').update(readFileSync(join(home, 'package-lock.json'))).digest('hex')
+  const lock = createHash('sha256')
+    .update(readFileSync(join(home, 'package-lock.json')))
+    .digest('hex')
   const stamp = join(home, 'node_modules/.installed')
   if (readStamp(stamp) === lock) return
   // The tools run on the Node that is being installed, so their demands on the host's Node are no concern.

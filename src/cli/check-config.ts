@@ -13,7 +13,10 @@ import { validateProbes } from './validate.ts'
  *
  * @throws ConfigError with every mistake, and with every module that does not load
  */
-export async function checkConfig(loaded: LoadedConfig, carried: Carried): Promise<{ lines: string[]; warnings: string[] }> {
+export async function checkConfig(
+  loaded: LoadedConfig,
+  carried: Carried,
+): Promise<{ lines: string[]; warnings: string[] }> {
   const { config } = loaded
   const problems = [...loaded.problems, ...(await validateProbes(config, carried)), ...(await checkFolder(config))]
   refuseMistakes(loaded, problems, ['mistake', 'broken'])
@@ -49,7 +52,9 @@ function count(number: number, thing: string): string {
 function list(probes: { name: string }[]): string {
   const names = probes.map((probe) => probe.name)
   if (names.length === 0) return ''
-  return names.length > 20 ? `: ${names.slice(0, 20).join(', ')} and ${names.length - 20} more` : `: ${names.join(', ')}`
+  return names.length > 20
+    ? `: ${names.slice(0, 20).join(', ')} and ${names.length - 20} more`
+    : `: ${names.join(', ')}`
 }
 
 /** Checks that flags could be kept, without making anything. */
@@ -59,7 +64,8 @@ async function checkFolder({ watchman }: Config): Promise<Problem[]> {
   for (;;) {
     try {
       const isFolder = (await stat(folder)).isDirectory()
-      if (!isFolder) return [{ kind: 'mistake', path, message: `flags cannot be kept there: ${folder} is not a folder` }]
+      if (!isFolder)
+        return [{ kind: 'mistake', path, message: `flags cannot be kept there: ${folder} is not a folder` }]
       await access(folder, constants.W_OK | constants.X_OK)
       return []
     } catch (error) {

@@ -45,9 +45,10 @@ export function parseCommandLine(args: readonly string[]): Command {
   if (values.version) return { name: 'version' }
 
   const [word = 'run', extra] = positionals
+  if (/\.ya?ml$/.test(word)) throw new UsageError(explainExtra(word, 'run'))
   const name = COMMANDS.find((command) => command === word)
   if (!name) throw new UsageError(explainUnknown(`command "${word}"`, word, COMMANDS))
-  if (extra !== undefined) throw new UsageError(`"${extra}" is too much; "deadpool ${name}" takes options only`)
+  if (extra !== undefined) throw new UsageError(explainExtra(extra, name))
   const stranger = Object.keys(values).find((option) => !ALLOWED[name].includes(option))
   if (stranger) throw new UsageError(`"deadpool ${name}" has no option "--${stranger}"; see "deadpool --help"`)
 
@@ -65,11 +66,17 @@ function checkOption({ name, rawName, value }: { name: string; rawName: string; 
     throw new UsageError(explainUnknown(`option "${rawName}"`, rawName, known))
   }
   const { type } = OPTIONS[name as keyof typeof OPTIONS]
-  if (type === 'string' && !value) throw new UsageError(`"${rawName}" needs a value, as in "${rawName} ${EXAMPLES[name]}"`)
+  if (type === 'string' && !value)
+    throw new UsageError(`"${rawName}" needs a value, as in "${rawName} ${EXAMPLES[name]}"`)
   if (type === 'boolean' && value !== undefined) throw new UsageError(`"${rawName}" takes no value`)
 }
 
 const EXAMPLES: Record<string, string> = { config: 'deadpool.yml', eject: 'url_probe' }
+
+function explainExtra(word: string, name: CommandName): string {
+  const message = `"${word}" is too much; "deadpool ${name}" takes options only`
+  return /\.ya?ml$/.test(word) ? `${message}; a configuration is given with "--config ${word}"` : message
+}
 
 function explainUnknown(what: string, word: string, known: readonly string[]): string {
   const meant = suggest(word, known)

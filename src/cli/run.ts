@@ -90,7 +90,6 @@ function forkWatchMan(probeCount: number) {
   const threads = Math.min(64, Math.max(8, probeCount + 4))
   const script = process.argv[1] ?? process.execPath
   return fork(script, [], {
-
     env: { UV_THREADPOOL_SIZE: String(threads), ...process.env, [ROLE_VARIABLE]: WATCHMAN_ROLE },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })

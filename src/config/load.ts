@@ -3,8 +3,8 @@ import { dirname, relative, resolve } from 'node:path'
 import type * as z from 'zod'
 import { DEFAULT_TARGETS, type LogTarget } from '../log/target.ts'
 import { explainIssues } from './explain.ts'
-import { ConfigError, formatProblem, type Path, type Problem } from './problem.ts'
 import { type ProbeConfig, readProbes } from './probes.ts'
+import { ConfigError, formatProblem, type Path, type Problem } from './problem.ts'
 import { genericSchema, topSchema, watchmanSchema, webSchema } from './schema.ts'
 import { collectSecrets } from './secrets.ts'
 import { parseSource, readSource, type Source } from './source.ts'
@@ -45,7 +45,10 @@ export interface LoadOptions {
  *
  * @throws ConfigError when the file cannot be read, or is not YAML
  */
-export function loadConfig(file: string, { env = process.env, text = readSource(file) }: LoadOptions = {}): LoadedConfig {
+export function loadConfig(
+  file: string,
+  { env = process.env, text = readSource(file) }: LoadOptions = {},
+): LoadedConfig {
   const shownFile = shorten(file)
   const source = parseSource(shownFile, text)
   const problems = dropSampleRemarks(source.value)

@@ -23,7 +23,9 @@ const INNER: Path = ['WatchMan', 'probes']
 /** Reads all probes, in the order of the file; those with a mistake are left out of `probes`. */
 export function readProbes(source: Source): { probes: ProbeConfig[]; problems: Problem[] } {
   const problems = checkPlaces(source)
-  const names = [TOP, INNER].flatMap((parent) => source.keysAt(parent).map((name) => ({ name, path: [...parent, name] })))
+  const names = [TOP, INNER].flatMap((parent) =>
+    source.keysAt(parent).map((name) => ({ name, path: [...parent, name] })),
+  )
   problems.push(...checkNames(names))
   const probes: ProbeConfig[] = []
   for (const { name, path } of names) {

@@ -1,6 +1,17 @@
 import { isUtf8 } from 'node:buffer'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
-import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, visit } from 'yaml'
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  visit,
+} from 'yaml'
 import { ConfigError, formatProblem, type Path, type Place, type Problem } from './problem.ts'
 
 /** A configuration file larger than this is refused unread; 10,000 probes take about 3 MB. */
@@ -31,7 +42,12 @@ export function readSource(file: string): string {
   if (isUtf8(bytes)) return bytes.toString('utf8').replace(/^\uFEFF/, '')
   const isUtf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
   const hint = isUtf16 ? 'is UTF-16' : 'is not UTF-8'
-  const line = 1 + bytes.toString('latin1').split('\n').findIndex((text) => !isUtf8(Buffer.from(text, 'latin1')))
+  const line =
+    1 +
+    bytes
+      .toString('latin1')
+      .split('\n')
+      .findIndex((text) => !isUtf8(Buffer.from(text, 'latin1')))
   throw new ConfigError([`${file}:${line}: the file ${hint}; save it as UTF-8`])
 }
 
@@ -144,7 +160,8 @@ const YAML_FAULTS: Record<string, string> = {
   IMPOSSIBLE: 'is not valid YAML',
   KEY_OVER_1024_CHARS: 'a key is longer than 1,024 characters',
   MISSING_CHAR: 'a closing quote, bracket, comma, colon or space is missing',
-  MULTILINE_IMPLICIT_KEY: 'a key stands on more than one line; a colon or a closing quote is missing, or the indentation is wrong',
+  MULTILINE_IMPLICIT_KEY:
+    'a key stands on more than one line; a colon or a closing quote is missing, or the indentation is wrong',
   MULTIPLE_ANCHORS: 'a value has more than one anchor',
   MULTIPLE_DOCS: 'there is more than one YAML document; a configuration is one',
   MULTIPLE_TAGS: 'a value has more than one tag',

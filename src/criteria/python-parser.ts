@@ -68,10 +68,12 @@ function skipComment(cursor: Cursor, { verbose }: Flags): boolean {
 }
 
 function parseRepeat(cursor: Cursor, quantifier: string, item: Node | undefined): Node {
-  if (!item || item.kind === 'anchor')
+  if (!item || item.kind === 'anchor') {
     throw new PatternError(`is not a pattern: nothing to repeat before "${quantifier}"`)
-  if (item.kind === 'repeat')
+  }
+  if (item.kind === 'repeat') {
     throw new PatternError(`is not a pattern: "${quantifier}" repeats what is repeated already`)
+  }
   if (cursor.accept('+')) throw unsupported('a possessive repeat', `${quantifier}+`)
   cursor.accept('?')
   const { min, max } = readCounts(quantifier)

@@ -7,7 +7,8 @@ import { spell } from './python-spelling.ts'
 export type Search = (text: string) => boolean
 
 /**
- * Makes the search that Python's `re.search` would make, on RE2.
+ * Makes the search that Python's `re.search` would make, on RE2. Of what both take, one thing is known to differ: `\B`
+ * is found in an empty text, as it is since Python 3.14.
  *
  * @throws PatternError when the pattern is not one of Python's, or has what RE2 lacks
  */

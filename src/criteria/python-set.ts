@@ -24,8 +24,9 @@ function readMember(cursor: Cursor): Member {
 
 function readEnd(cursor: Cursor): Escape {
   const named = cursor.peek(/\[:\^?[a-z]+:\]/y)
-  if (named)
+  if (named) {
     throw new PatternError(`has "${named}", which Python's syntax does not know; write such as [A-Za-z] or \\d`)
+  }
   if (cursor.accept('\\')) return readEscape(cursor, true)
   const character = cursor.take()
   if (character === '') throw new PatternError('is not a pattern: missing closing ]')

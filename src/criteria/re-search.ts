@@ -18,7 +18,8 @@ export const reSearch: CriterionType = {
 
 function readPattern(query: unknown): Search {
   if (typeof query !== 'string') {
-    throw new CriterionError(`${quote(query)} is not a pattern; write a text, such as "${textOf(query)}"`)
+    const example = typeof query === 'number' ? query : 'green'
+    throw new CriterionError(`${quote(query)} is not a pattern; write a text, such as "${example}"`)
   }
   if (query === '') throw new CriterionError('"" is found in every text; write what is to be found')
   try {

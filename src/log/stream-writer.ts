@@ -34,8 +34,8 @@ export function createStreamWriter(stream: Writable & { isTTY?: boolean }, outag
       }
     },
     async close(withinMs) {
-      if (stream.writableLength === 0) return
-      await waitAtMost(withinMs, new Promise((resolve) => stream.write('', resolve)))
+      if (stream.writableLength > 0) await waitAtMost(withinMs, new Promise((resolve) => stream.write('', resolve)))
+      outage.close()
     },
   }
 }

@@ -19,8 +19,8 @@ const STUCK_TIMEOUT_MS = 30_000
 const IDLE_MS = 10_000
 
 /**
- * Connects with the first frame, again and again with back-off, and never keeps the process from ending. Frames wait in a
- * bounded queue; a server that takes nothing for 30 s is left and connected to anew.
+ * Connects with the first frame, again and again with back-off. Frames wait in a bounded queue; a server that takes nothing
+ * for 30 s is left and connected to anew, and only for so long can it keep a process from ending that did not `close`.
  */
 export function createTcpSender(address: { host: string; port: number }, outage: Outage): TcpSender {
   const queue = createLineQueue<string>()
@@ -54,8 +54,8 @@ export function createTcpSender(address: { host: string; port: number }, outage:
     })
     fresh.on('close', (hasFailed) => {
       socket = undefined
-      const wasUsed = connectedAt !== undefined && performance.now() - connectedAt >= IDLE_MS
-      if (queue.size === 0 && !hasFailed && (wasUsed || isClosing)) return // The next line connects again.
+      const wasStable = connectedAt !== undefined && performance.now() - connectedAt >= IDLE_MS
+      if (queue.size === 0 && !hasFailed && (wasStable || isClosing)) return // The next line connects again.
       outage.begin(reason)
       if (!isClosing) retry = setTimeout(connect, backOff.next()).unref()
     })

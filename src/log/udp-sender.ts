@@ -13,17 +13,22 @@ export interface UdpSender {
   close(withinMs: number): Promise<void>
 }
 
-const MAX_WAITING_BYTES = 1 << 20
-/** A name is looked up again after this time, by the next line; the old address serves until the new one is known. */
-const RENEW_MS = 60_000
-/** The same after a failure; then the socket is made anew as well, for the route may be another. */
+/** More at a time could overflow a receiver's buffer, 200 KB by default, where each datagram takes more than its length. */
+const ROOM_PER_MS = 64 << 10
+const OVERHEAD = 1024
+/** What `renewMs` is at most after a failure; then the socket is made anew as well, for the route may be another. */
 const RENEW_FAULTY_MS = 5000
 
 /**
- * Sends to a host whose name is looked up once a minute at most. UDP tells of a failure only sometimes (ICMP), and after
- * the fact: it counts as mended when lines went out for `settleMs` without another.
+ * Sends to a host whose name is looked up again after `renewMs`, by the next line; the old address serves until the new one
+ * is known. UDP tells of a failure only sometimes (ICMP), and after the fact: it counts as mended when lines went out for
+ * `settleMs` without another.
  */
-export function createUdpSender(address: { host: string; port: number }, outage: Outage, settleMs = 5000): UdpSender {
+export function createUdpSender(
+  address: { host: string; port: number },
+  outage: Outage,
+  { renewMs = 60_000, settleMs = 5000 } = {},
+): UdpSender {
   const queue = createLineQueue<Buffer[]>()
   const backOff = createBackOff()
   let current: { ip: string; socket: Socket } | undefined
@@ -32,6 +37,8 @@ export function createUdpSender(address: { host: string; port: number }, outage:
   let renewAt = 0
   let retry: NodeJS.Timeout | undefined
   let settling: NodeJS.Timeout | undefined
+  let rest: Buffer[] = []
+  let room = ROOM_PER_MS
   let inFlight = 0
   let isClosed = false
   let idle: (() => void) | undefined
@@ -42,7 +49,7 @@ export function createUdpSender(address: { host: string; port: number }, outage:
     try {
       const ip = await findAddress(address.host)
       if (ip !== current?.ip || isFaulty) await replaceSocket(ip)
-      renewAt = isIP(address.host) ? Number.POSITIVE_INFINITY : performance.now() + RENEW_MS
+      renewAt = isIP(address.host) ? Number.POSITIVE_INFINITY : performance.now() + renewMs
     } catch (error) {
       renewAt = performance.now() + RENEW_FAULTY_MS
       if (!current) begin(error as Error)
@@ -59,20 +66,33 @@ export function createUdpSender(address: { host: string; port: number }, outage:
     current?.socket.close()
     current = { ip, socket }
     isFaulty = false
-    for (let datagrams = queue.shift(); datagrams; datagrams = queue.shift()) transmit(socket, datagrams)
+    pump()
   }
 
-  function transmit(socket: Socket, datagrams: Buffer[]) {
-    if (socket.getSendQueueSize() > MAX_WAITING_BYTES) return outage.drop(1)
-    if (outage.isOpen) settling ??= setTimeout(settle, settleMs).unref()
-    for (const datagram of datagrams) {
-      inFlight++
-      socket.send(datagram, (error) => {
-        inFlight--
-        if (error) fail(error)
-        if (!isBusy()) idle?.()
-      })
+  function pump() {
+    while (current && room > 0) {
+      if (rest.length === 0) rest = queue.shift() ?? []
+      const datagram = rest.shift()
+      if (!datagram) return
+      if (room === ROOM_PER_MS) setTimeout(refill, 1).unref()
+      room -= datagram.length + OVERHEAD
+      transmit(current.socket, datagram)
     }
+  }
+
+  function refill() {
+    room = ROOM_PER_MS
+    pump()
+  }
+
+  function transmit(socket: Socket, datagram: Buffer) {
+    if (outage.isOpen) settling ??= setTimeout(settle, settleMs).unref()
+    inFlight++
+    socket.send(datagram, (error) => {
+      inFlight--
+      if (error) fail(error)
+      if (!isBusy()) idle?.()
+    })
   }
 
   function settle() {
@@ -94,15 +114,15 @@ export function createUdpSender(address: { host: string; port: number }, outage:
   }
 
   function isBusy(): boolean {
-    return isRenewing || inFlight > 0
+    return isRenewing || inFlight > 0 || (current !== undefined && rest.length + queue.size > 0)
   }
 
   return {
     send(datagrams) {
       if (isClosed) return
       if (performance.now() >= renewAt && !isRenewing && !retry) void renew()
-      if (current) transmit(current.socket, datagrams)
-      else outage.drop(queue.push(datagrams, countBytes(datagrams)))
+      outage.drop(queue.push(datagrams, countBytes(datagrams)))
+      pump()
     },
     async close(withinMs) {
       clearTimeout(retry)

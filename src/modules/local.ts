@@ -4,7 +4,11 @@ import { DEFAULT_TIMEOUT_MS, type Description, type PreparedQuery } from './modu
 
 /** What `Probe` says of itself, as plain data. */
 export function describeProbe(probe: Probe): Description {
-  return { summary: probe.summary, facts: { ...probe.facts }, criteria: { ...probe.criteria } as Description['criteria'] }
+  return {
+    summary: probe.summary,
+    facts: { ...probe.facts },
+    criteria: { ...probe.criteria } as Description['criteria'],
+  }
 }
 
 /** Validates a query with the module's schema and readies its checks to run on this thread. */

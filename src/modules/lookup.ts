@@ -1,5 +1,4 @@
 import * as dns from 'node:dns'
-import type { LookupFunction } from 'node:net'
 import pLimit from 'p-limit'
 
 /**
@@ -11,11 +10,32 @@ const limit = pLimit(Math.max(1, poolSize - 3))
 
 const inFlight = new Map<string, Promise<dns.LookupAddress[]>>()
 
+/** One address of a name, as `dns.lookup` gives it. */
+export interface Address {
+  address: string
+  family: number
+}
+
+/** What `node:net` calls a LookupFunction, in words of its own: a module's types stand without those of Node. */
+export type Lookup = (
+  hostname: string,
+  options: {
+    family?: number | 'IPv4' | 'IPv6' | undefined
+    hints?: number | undefined
+    all?: boolean | undefined
+  },
+  callback: (
+    error: (Error & { code?: string | undefined }) | null,
+    address: string | Address[],
+    family?: number,
+  ) => void,
+) => void
+
 /**
  * `dns.lookup` for sockets (`http.request({ lookup })`, `net.connect({ lookup })`) that asks the resolver once for all
  * who want the same name at the same moment, and never takes the whole thread pool.
  */
-export const lookup: LookupFunction = (hostname, options, callback) => {
+export const lookup: Lookup = (hostname, options, callback) => {
   resolveShared(hostname, options.family ?? 0, options.hints ?? 0).then(
     (addresses) => {
       const [first] = addresses

@@ -75,7 +75,10 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
         isLoaded: false,
         isEnded: false,
       }
-      const timer = setTimeout(() => end(`it did not finish loading within ${formatDuration(LOAD_TIMEOUT_MS)}`), LOAD_TIMEOUT_MS)
+      const timer = setTimeout(
+        () => end(`it did not finish loading within ${formatDuration(LOAD_TIMEOUT_MS)}`),
+        LOAD_TIMEOUT_MS,
+      )
       const end = (fault: string) => {
         clearTimeout(timer)
         finish(run, fault)
@@ -112,7 +115,10 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
   function receive(run: Run, message: Exclude<ThreadReply, { kind: 'ready' | 'failed' }>): void {
     const waiting = run.pending.get(message.id)
     if (!waiting) return
-    if (message.kind === 'log') return waiting.log?.[message.level](message.message)
+    if (message.kind === 'log') {
+      waiting.log?.[message.level](message.message)
+      return
+    }
     run.pending.delete(message.id)
     waiting.resolve(message)
   }

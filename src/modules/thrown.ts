@@ -19,7 +19,8 @@ export function findCode(error: unknown): string | undefined {
   for (let depth = 0, at: unknown = error; depth < 8 && at instanceof Error; depth++, at = at.cause) {
     const { code } = at as NodeJS.ErrnoException
     if (typeof code === 'string') return code
-    const inner = at instanceof AggregateError ? at.errors.map(findCode).find((found) => found !== undefined) : undefined
+    const inner =
+      at instanceof AggregateError ? at.errors.map(findCode).find((found) => found !== undefined) : undefined
     if (inner) return inner
   }
   return undefined

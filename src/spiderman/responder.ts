@@ -3,6 +3,7 @@ import type { Log } from '../log/log.ts'
 import type { Verdict } from '../verdict/verdict.ts'
 import type { ReadVerdict } from './evidence.ts'
 import { type Page, writePage } from './page.ts'
+import { createStrangerCount } from './strangers.ts'
 import { createTokenCheck } from './token.ts'
 
 export interface ResponderOptions {
@@ -31,8 +32,9 @@ export function createResponder({ baseUrl, tokens, name, readVerdict, log }: Res
   const app = new Hono()
 
   app.use(async (context, next) => {
-    if (isAllowed(context.req.header('authorization'))) return next()
-    strangers.count()
+    const authorization = context.req.header('authorization')
+    if (isAllowed(authorization)) return next()
+    strangers.count(authorization !== undefined)
     return context.body('Auth ERR', 511, PLAIN)
   })
 
@@ -66,30 +68,5 @@ function createPageCache(readVerdict: ReadVerdict, name: string): () => Promise<
     const verdict = await readVerdict()
     if (written?.verdict !== verdict) written = { verdict, page: writePage(verdict, name) }
     return written.page
-  }
-}
-
-const REPORT_EVERY_MS = 10_000
-
-/** Counts requests without a valid token, and says so at most every ten seconds: a scanner must not fill the log. */
-function createStrangerCount(log: Log): { count(): void } {
-  let count = 0
-  let timer: NodeJS.Timeout | undefined
-  function report(): void {
-    timer = undefined
-    if (count === 0) return
-    log.warn(`${count} more request${count === 1 ? '' : 's'} without a valid token in the last 10 s`)
-    count = 0
-    timer = setTimeout(report, REPORT_EVERY_MS).unref()
-  }
-  return {
-    count() {
-      if (timer) {
-        count++
-        return
-      }
-      log.warn('a request came without a valid token and was answered 511')
-      timer = setTimeout(report, REPORT_EVERY_MS).unref()
-    },
   }
 }

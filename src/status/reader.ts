@@ -114,7 +114,9 @@ async function list(
   probes: ReadonlySet<string>,
   isKnown: (probe: string) => boolean,
 ): Promise<ReadonlyMap<string, Flag>> {
-  const names = (await readdir(folder)).map(probeOfFile).filter((name): name is string => name !== undefined && probes.has(name))
+  const names = (await readdir(folder))
+    .map(probeOfFile)
+    .filter((name): name is string => name !== undefined && probes.has(name))
   const limit = pLimit(4)
   const entries = await Promise.all(
     names.map((name) => limit(async () => [name, isKnown(name) ? KNOWN : await readFlag(folder, name)] as const)),

@@ -1,5 +1,5 @@
-import { judgeFacts } from '../criteria/judge.ts'
 import { formatDuration } from '../config/duration.ts'
+import { judgeFacts } from '../criteria/judge.ts'
 import type { Facts, ProbeLog } from '../modules/define-probe.ts'
 import { Dead, Unknown } from '../modules/errors.ts'
 import { ModuleError } from '../modules/module.ts'
@@ -19,7 +19,10 @@ export interface CheckResult {
  * Makes one check: asks the module for facts and judges them. The deadline is kept whatever the module does: at its end
  * the signal is aborted and the check is over. Never rejects.
  */
-export async function runCheck(probe: Pick<ReadyProbe, 'timeoutMs' | 'observe' | 'criteria'>, log: ProbeLog): Promise<CheckResult> {
+export async function runCheck(
+  probe: Pick<ReadyProbe, 'timeoutMs' | 'observe' | 'criteria'>,
+  log: ProbeLog,
+): Promise<CheckResult> {
   const startedMs = performance.now()
   const controller = new AbortController()
   let timer: NodeJS.Timeout | undefined
@@ -65,7 +68,15 @@ const OWN_TROUBLE: Record<string, string> = {
 }
 
 /** Errors that JavaScript itself throws: a bug in the module says nothing about the target. */
-const BUGS = new Set(['TypeError', 'ReferenceError', 'RangeError', 'SyntaxError', 'EvalError', 'AssertionError', 'DataCloneError'])
+const BUGS = new Set([
+  'TypeError',
+  'ReferenceError',
+  'RangeError',
+  'SyntaxError',
+  'EvalError',
+  'AssertionError',
+  'DataCloneError',
+])
 
 /** Tells what an error of a module says: the target's trouble is dead, this host's own is unknown. */
 export function judgeError(error: unknown): Outcome {

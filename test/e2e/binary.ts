@@ -85,8 +85,10 @@ export async function startDeadPool(context: TestContext, options: StartOptions)
   })
   const output = collect(child)
   const end = ended(child)
-  context.after(async () => {
-    child.kill('SIGKILL')
+  finallyDo(context, async () => {
+    // A watcher that a test stopped would hold the pipes open for ever.
+    const watchers = isRunning(child.pid as number) ? childrenOf(child.pid as number) : []
+    for (const pid of [child.pid as number, ...watchers]) if (isRunning(pid)) process.kill(pid, 'SIGKILL')
     await end
   })
   const log = () => parseLog(output.stdout())
@@ -129,14 +131,40 @@ export async function startDeadPool(context: TestContext, options: StartOptions)
   }
 }
 
+const endings = new WeakMap<TestContext, (() => unknown)[]>()
+
+/** Does something when the test is over, whatever came of it; what was asked last is done first. */
+export function finallyDo(context: TestContext, action: () => unknown): void {
+  const actions = endings.get(context) ?? []
+  actions.push(action)
+  if (endings.has(context)) return
+  endings.set(context, actions)
+  context.after(async () => {
+    const failures: unknown[] = []
+    for (const each of actions.reverse()) {
+      try {
+        await each()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'the test could not be cleared away')
+  })
+}
+
 /** Makes a folder that goes with the test. */
 export function makeFolder(context: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'deadpool-e2e-'))
-  context.after(() => rmSync(folder, { recursive: true, force: true }))
+  finallyDo(context, () => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
 
-export function writeConfig({ probes, web = '', watchman = '', generic = '  log: { type: json, level: debug }' }: StartOptions): string {
+export function writeConfig({
+  probes,
+  web = '',
+  watchman = '',
+  generic = '  log: { type: json, level: debug }',
+}: StartOptions): string {
   const indent = (text: string, by: string) => text.replace(/^(?=.)/gm, by)
   return `Generic:
 ${generic}
@@ -155,7 +183,11 @@ ${indent(probes.trim(), '  ')}
 }
 
 /** Calls `look` until it gives something, and fails with what was waited for. */
-export async function waitFor<T>(what: string, look: () => T | undefined | Promise<T | undefined>, withinMs = 10_000): Promise<T> {
+export async function waitFor<T>(
+  what: string,
+  look: () => T | undefined | Promise<T | undefined>,
+  withinMs = 10_000,
+): Promise<T> {
   const endMs = performance.now() + withinMs
   let failure: unknown
   while (performance.now() < endMs) {

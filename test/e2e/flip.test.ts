@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { makeFolder, startDeadPool, waitFor } from './binary.ts'
+import { finallyDo, makeFolder, startDeadPool, waitFor } from './binary.ts'
 import { isMissing, startNginx } from './nginx.ts'
 
 const elastic = (url: string, more = '') => `elastic:
@@ -27,8 +27,14 @@ test('the answer follows nginx from green to red to gone and back, and so does t
 
   nginx.say('red')
   const red = await deadpool.becomes(503)
-  assert.match(red, /^DEAD elastic\nTEST SERVER\nelastic: body: no match for "elasticsearch\+ green\+" in ".*red.*" \(since 20\d\d-.*Z\)\n$/)
-  assert.match(readFileSync(flag, 'utf8'), /^body: no match for "elasticsearch\+ green\+" in ".*red.*"\nsince 20\d\d-.*Z\n$/)
+  assert.match(
+    red,
+    /^DEAD elastic\nTEST SERVER\nelastic: body: no match for "elasticsearch\+ green\+" in ".*red.*" \(since 20\d\d-.*Z\)\n$/,
+  )
+  assert.match(
+    readFileSync(flag, 'utf8'),
+    /^body: no match for "elasticsearch\+ green\+" in ".*red.*"\nsince 20\d\d-.*Z\n$/,
+  )
 
   await nginx.stop()
   await waitFor('the new reason', async () => (await deadpool.ask()).text.includes('connection refused'))
@@ -40,7 +46,10 @@ test('the answer follows nginx from green to red to gone and back, and so does t
   await waitFor('the flag to go', () => !existsSync(flag))
 
   const changes = deadpool.log().filter(({ message }) => /^elastic is (dead|alive)/.test(message))
-  assert.deepEqual(changes.map(({ level, message }) => `${level} ${message.split(':')[0]}`), ['warn elastic is dead', 'info elastic is alive again'])
+  assert.deepEqual(
+    changes.map(({ level, message }) => `${level} ${message.split(':')[0]}`),
+    ['warn elastic is dead', 'info elastic is alive again'],
+  )
   const [died, rose] = changes
   assert.equal(died?.probe, 'elastic')
   assert.equal(died?.module, 'url_probe')
@@ -81,14 +90,20 @@ test('a restart keeps the answer of a dead component, and clears flags of disabl
   put('notes.txt', 'mine')
   put('stranger.dead', 'made by hand')
   // Nobody listens on port 1, so the first check confirms what the flag says.
-  const probes = elastic('http://127.0.0.1:1/', 'off: { module: url_probe, isEnabled: False, query: { url: "http://127.0.0.1:1/" } }\n')
+  const probes = elastic(
+    'http://127.0.0.1:1/',
+    'off: { module: url_probe, isEnabled: False, query: { url: "http://127.0.0.1:1/" } }\n',
+  )
   const deadpool = await startDeadPool(context, { probes, folder })
   const first = await deadpool.ask()
   assert.equal(first.status, 503)
   assert.match(first.text, /since 2026-01-01T00:00:00.000Z/)
   await waitFor('the first check', () => deadpool.log().some(({ message }) => message === 'elastic was checked: dead'))
   await waitFor('the folder to be tidied', () => !existsSync(join(folder, 'probe/removed.dead')))
-  const names = () => readdirSync(join(folder, 'probe')).filter((name) => !name.startsWith('.')).sort()
+  const names = () =>
+    readdirSync(join(folder, 'probe'))
+      .filter((name) => !name.startsWith('.'))
+      .sort()
   assert.deepEqual(names(), ['elastic.dead', 'notes.txt', 'stranger.dead'])
   assert.match((await deadpool.ask()).text, /^DEAD elastic\n.*since 2026-01-01T00:00:00.000Z/s)
   await deadpool.stop()
@@ -103,13 +118,16 @@ test('checks start every period, and a slow component neither overlaps nor shift
   const server = createServer((_, response) => {
     starts.push(performance.now())
     mostOpen = Math.max(mostOpen, ++open)
-    setTimeout(() => {
-      open--
-      response.end('elasticsearch green')
-    }, starts.length % 3 === 0 ? 700 : 10)
+    setTimeout(
+      () => {
+        open--
+        response.end('elasticsearch green')
+      },
+      starts.length % 3 === 0 ? 700 : 10,
+    )
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  context.after(() => server.close())
+  finallyDo(context, () => server.close())
   const { port } = server.address() as { port: number }
   await startDeadPool(context, { probes: elastic(`http://127.0.0.1:${port}/`).replace('0.2', '0.5') })
   await waitFor('eight checks', () => starts.length >= 8, 15_000)

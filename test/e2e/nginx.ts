@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { makeFolder, waitFor } from './binary.ts'
+import { finallyDo, makeFolder, waitFor } from './binary.ts'
 
 /** A real nginx that plays Elasticsearch's `_cat/health`. */
 export interface Nginx {
@@ -66,8 +66,11 @@ http {
     await waitFor('nginx', () => canConnect(port))
   }
   const say: Nginx['say'] = (health) =>
-    writeFileSync(join(folder, 'html/_cat/health'), `1700000000 12:00:00 elasticsearch ${health} 3 3 10 5 0 0 0 0 - 100.0%\n`)
-  context.after(stop)
+    writeFileSync(
+      join(folder, 'html/_cat/health'),
+      `1700000000 12:00:00 elasticsearch ${health} 3 3 10 5 0 0 0 0 - 100.0%\n`,
+    )
+  finallyDo(context, stop)
   say('green')
   await start()
   return { port, url: `http://127.0.0.1:${port}/_cat/health`, say, stop, start }

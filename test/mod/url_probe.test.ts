@@ -415,7 +415,7 @@ describe('facts', () => {
     {
       name: 'JSON that was cut',
       query: { max_body: 1024 },
-      answer: text(`[${'1,'.repeat(600)}1]`),
+      answer: text(`[1]${' '.repeat(1200)}`),
       facts: { body_truncated: true, json: undefined },
     },
     {
@@ -502,13 +502,15 @@ describe('facts', () => {
       for (let i = 0; i < 100; i++) socket.write(member)
     })
     const before = process.memoryUsage().arrayBuffers
-    const { body_bytes, body_truncated, time_ms } = await check({
-      url: `http://127.0.0.1:${target.port}/`,
-      max_body: '4MiB',
-    })
-    assert.deepEqual([body_bytes, body_truncated], [4_194_304, true])
-    assert.ok(Number(time_ms) < 2000, `${time_ms} ms`)
-    assert.ok(process.memoryUsage().arrayBuffers - before < 64_000_000)
+    let peak = before
+    const timer = setInterval(() => {
+      peak = Math.max(peak, process.memoryUsage().arrayBuffers)
+    }, 1)
+    t.after(() => clearInterval(timer))
+    const facts = await check({ url: `http://127.0.0.1:${target.port}/`, max_body: '4MiB' })
+    assert.deepEqual([facts.body_bytes, facts.body_truncated], [4_194_304, true])
+    assert.ok(Number(facts.time_ms) < 2000, `${facts.time_ms} ms`)
+    assert.ok(peak > before && peak - before < 32_000_000, `${peak - before} bytes`)
     await assertNothingOpen(target)
   })
 
@@ -584,7 +586,7 @@ describe('a target that does not answer as it should', () => {
     },
     {
       name: 'switches protocols',
-      behave: sayAndClose('HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', 'Upgrade: x', '', 'hello'),
+      behave: say('HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', 'Upgrade: x', '', 'hello'),
       reason: 'switched to another protocol (status 101) without being asked',
     },
     {
@@ -900,6 +902,24 @@ describe('follow_redirects', () => {
     })
   }
 
+  test('probe() calls the eleventh redirect dead, and has asked no more', async (t) => {
+    const { base, seen } = await createOrigins(t)
+    const url = `http://${base}${'/302'.repeat(11)}/end`
+    await assertDead({ url, follow_redirects: true }, 'redirects more than 10 times')
+    assert.equal(seen.length, 0)
+  })
+
+  test('probe() closes the connection of a redirect before it follows', async (t) => {
+    const target = await listenRaw(t, async (socket, request) => {
+      if (!request.startsWith('GET /end'))
+        return repeat('x'.repeat(60_000), 'HTTP/1.1 302 Found\r\nLocation: /end\r\n\r\n')(socket, request)
+      await sleep(50)
+      return socket.end(`HTTP/1.1 200 OK\r\n\r\n${target.sockets.size} open`)
+    })
+    const { body } = await check({ url: `http://127.0.0.1:${target.port}/`, follow_redirects: true })
+    assert.equal(body, '1 open')
+  })
+
   test('probe() takes a redirect without a location as the answer', async (t) => {
     const target = await listenRaw(t, sayAndClose('HTTP/1.1 302 Found', '', 'lost'))
     const { status, body } = await check({ url: `http://127.0.0.1:${target.port}/`, follow_redirects: true })
@@ -1011,6 +1031,13 @@ describe('TLS', { skip: findMissingOpenssl() }, () => {
 })
 
 describe('many checks', () => {
+  test('loading the module loads no HTTP, TLS or fetch of Node: the first check does', () => {
+    const url = import.meta.resolve('../../mod/url_probe.ts')
+    const loaded = `process.moduleLoadList.filter((name) => /undici|_http_client|_tls_wrap|zlib/.test(name)).length`
+    const code = `import('${url}').then(() => console.log(${loaded}))`
+    assert.equal(execFileSync(process.execPath, ['-e', code], { encoding: 'utf8' }), '0\n')
+  })
+
   test('300 probe()s in a row leave no socket, and each has a connection of its own', async (t) => {
     let connections = 0
     const server = http.createServer((_request, response) => response.end('green'))

@@ -25,7 +25,10 @@ async function withCatalog<T>(use: (catalog: Catalog) => Promise<T>, at = folder
 const broken = [
   { name: 'no-probe', reason: 'it exports no "Probe"; write: export const Probe = defineProbe({ … })' },
   { name: 'not-defined', reason: 'its "Probe" was not made by defineProbe({ … })' },
-  { name: 'incomplete', reason: 'TypeError: defineProbe(): "query" is missing; give a schema such as z.strictObject({ … })' },
+  {
+    name: 'incomplete',
+    reason: 'TypeError: defineProbe(): "query" is missing; give a schema such as z.strictObject({ … })',
+  },
   { name: 'throws', reason: 'no licence found' },
   { name: 'missing-import', reason: "Cannot find package 'no-such-library'" },
   { name: 'loops-at-load', reason: 'it did not finish loading within 5 s' },
@@ -110,7 +113,10 @@ for (const name of ['crashes', 'deaf']) {
     withCatalog(async (catalog) => {
       const query = await (await catalog.open(name)).prepare({})
       const { outcome, settled } = await runCheck({ ...query, criteria: [] }, silent)
-      const expected = name === 'deaf' ? { kind: 'dead', reason: 'timed out after 100 ms' } : { kind: 'unknown', reason: 'module "crashes" stopped: it crashed: thrown from a timer' }
+      const expected =
+        name === 'deaf'
+          ? { kind: 'dead', reason: 'timed out after 100 ms' }
+          : { kind: 'unknown', reason: 'module "crashes" stopped: it crashed: thrown from a timer' }
       assert.deepEqual(outcome, expected)
       await settled
     }))
@@ -141,7 +147,8 @@ test('createCatalog() takes an unchanged copy of a stock module for the stock mo
 
 test('createCatalog() lists modules without types and tests, and looks for .ts before .js', () =>
   withCatalog(async (catalog) => {
-    for (const file of ['two.js', 'two.ts', 'deadpool.d.ts', 'two.test.ts', 'README.md']) writeFileSync(join(copies, file), '')
+    for (const file of ['two.js', 'two.ts', 'deadpool.d.ts', 'two.test.ts', 'README.md'])
+      writeFileSync(join(copies, file), '')
     assert.deepEqual(catalog.names(), [...new Set(['two', ...carried.stockNames()])].sort())
     assert.deepEqual(catalog.find('two'), { kind: 'file', path: join(copies, 'two.ts'), isStock: false })
     assert.equal(catalog.find('none'), undefined)

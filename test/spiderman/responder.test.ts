@@ -19,13 +19,22 @@ mongo: refused (since 2026-01-02T00:00:00.000Z)
 warning: not checked yet: redis
 `
 
-function ask(path: string, { verdict = OK, baseUrl = '/', tokens = ['right', 'other'], init = {}, token = 'right' }: {
-  verdict?: Verdict
-  baseUrl?: string
-  tokens?: string[]
-  init?: RequestInit
-  token?: string | undefined
-} = {}) {
+function ask(
+  path: string,
+  {
+    verdict = OK,
+    baseUrl = '/',
+    tokens = ['right', 'other'],
+    init = {},
+    token = 'right',
+  }: {
+    verdict?: Verdict
+    baseUrl?: string
+    tokens?: string[]
+    init?: RequestInit
+    token?: string | undefined
+  } = {},
+) {
   const warnings: string[] = []
   const log = { debug() {}, info() {}, error() {}, warn: (message: string) => warnings.push(message) }
   const app = createResponder({ baseUrl, tokens, name: 'TEST SERVER', readVerdict: async () => verdict, log })
@@ -39,20 +48,74 @@ const answers: { name: string; path: string; options?: Parameters<typeof ask>[1]
   { name: 'the dead with reasons and times', path: '/', options: { verdict: DEAD }, status: 503, body: DEAD_TEXT },
   { name: 'the same whatever the query string', path: '/?x=1', status: 200, body: 'OK\nTEST SERVER\n' },
   { name: 'at the base URL', path: '/health', options: { baseUrl: '/health' }, status: 200, body: 'OK\nTEST SERVER\n' },
-  { name: 'at the base URL with a slash behind it', path: '/health/', options: { baseUrl: '/health' }, status: 200, body: 'OK\nTEST SERVER\n' },
+  {
+    name: 'at the base URL with a slash behind it',
+    path: '/health/',
+    options: { baseUrl: '/health' },
+    status: 200,
+    body: 'OK\nTEST SERVER\n',
+  },
   { name: 'nothing elsewhere', path: '/other', status: 404, body: 'not found\n' },
   { name: 'nothing above the base URL', path: '/', options: { baseUrl: '/health' }, status: 404, body: 'not found\n' },
-  { name: 'no other method', path: '/', options: { init: { method: 'POST', body: 'x' } }, status: 405, body: 'use GET\n' },
-  { name: 'a second token, while one is being rotated', path: '/', options: { token: 'other' }, status: 200, body: 'OK\nTEST SERVER\n' },
+  {
+    name: 'no other method',
+    path: '/',
+    options: { init: { method: 'POST', body: 'x' } },
+    status: 405,
+    body: 'use GET\n',
+  },
+  {
+    name: 'a second token, while one is being rotated',
+    path: '/',
+    options: { token: 'other' },
+    status: 200,
+    body: 'OK\nTEST SERVER\n',
+  },
   { name: 'no body to HEAD', path: '/', options: { verdict: DEAD, init: { method: 'HEAD' } }, status: 503, body: '' },
   { name: 'Auth ERR to a wrong token', path: '/', options: { token: 'wrong' }, status: 511, body: 'Auth ERR' },
   { name: 'Auth ERR without a token', path: '/', options: { token: '' }, status: 511, body: 'Auth ERR' },
-  { name: 'Auth ERR without a token, whatever the path', path: '/other', options: { token: '' }, status: 511, body: 'Auth ERR' },
-  { name: 'Auth ERR without a token, whatever the method', path: '/', options: { token: '', init: { method: 'DELETE' } }, status: 511, body: 'Auth ERR' },
-  { name: 'Auth ERR to the beginning of a token', path: '/', options: { token: 'righ' }, status: 511, body: 'Auth ERR' },
-  { name: 'Auth ERR to an empty Bearer token', path: '/', options: { token: '', init: { headers: { authorization: 'Bearer ' } } }, status: 511, body: 'Auth ERR' },
-  { name: 'Auth ERR to another scheme', path: '/', options: { token: '', init: { headers: { authorization: 'Basic right' } } }, status: 511, body: 'Auth ERR' },
-  { name: 'to a scheme in lower case', path: '/', options: { token: '', init: { headers: { authorization: 'bearer right' } } }, status: 200, body: 'OK\nTEST SERVER\n' },
+  {
+    name: 'Auth ERR without a token, whatever the path',
+    path: '/other',
+    options: { token: '' },
+    status: 511,
+    body: 'Auth ERR',
+  },
+  {
+    name: 'Auth ERR without a token, whatever the method',
+    path: '/',
+    options: { token: '', init: { method: 'DELETE' } },
+    status: 511,
+    body: 'Auth ERR',
+  },
+  {
+    name: 'Auth ERR to the beginning of a token',
+    path: '/',
+    options: { token: 'righ' },
+    status: 511,
+    body: 'Auth ERR',
+  },
+  {
+    name: 'Auth ERR to an empty Bearer token',
+    path: '/',
+    options: { token: '', init: { headers: { authorization: 'Bearer ' } } },
+    status: 511,
+    body: 'Auth ERR',
+  },
+  {
+    name: 'Auth ERR to another scheme',
+    path: '/',
+    options: { token: '', init: { headers: { authorization: 'Basic right' } } },
+    status: 511,
+    body: 'Auth ERR',
+  },
+  {
+    name: 'to a scheme in lower case',
+    path: '/',
+    options: { token: '', init: { headers: { authorization: 'bearer right' } } },
+    status: 200,
+    body: 'OK\nTEST SERVER\n',
+  },
 ]
 for (const { name, path, options, status, body } of answers) {
   test(`createResponder() answers ${status}: ${name}`, async () => {
@@ -90,7 +153,13 @@ test('createResponder() tells strangers nothing in the headers either', async ()
 
 test('createResponder() answers 503, not 200, when the verdict cannot be made', async () => {
   const log = { debug() {}, info() {}, warn() {}, error() {} }
-  const app = createResponder({ baseUrl: '/', tokens: ['right'], name: 'x', log, readVerdict: () => Promise.reject(new Error('bug')) })
+  const app = createResponder({
+    baseUrl: '/',
+    tokens: ['right'],
+    name: 'x',
+    log,
+    readVerdict: () => Promise.reject(new Error('bug')),
+  })
   const response = await app.request('/', { headers: { authorization: 'Bearer right' } })
   assert.equal(response.status, 503)
 })

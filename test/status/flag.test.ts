@@ -11,10 +11,14 @@ test('formatFlag() writes the reason, then since when', () => {
 test('parseFlag() reads back what formatFlag() wrote', () => {
   const reason = fc.stringMatching(/^[!-~А-я](?:[ -~А-я]{0,80}[!-~А-я])?$/).filter((text) => !/\s{2}/.test(text))
   fc.assert(
-    fc.property(reason, fc.date({ min: new Date(0), max: new Date('9999-01-01'), noInvalidDate: true }), (text, date) => {
-      const flag = { reason: text, sinceMs: date.getTime() }
-      assert.deepEqual(parseFlag(formatFlag(flag), 7), { ...flag, isOurs: true })
-    }),
+    fc.property(
+      reason,
+      fc.date({ min: new Date(0), max: new Date('9999-01-01'), noInvalidDate: true }),
+      (text, date) => {
+        const flag = { reason: text, sinceMs: date.getTime() }
+        assert.deepEqual(parseFlag(formatFlag(flag), 7), { ...flag, isOurs: true })
+      },
+    ),
   )
 })
 

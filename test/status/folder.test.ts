@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
@@ -95,7 +104,8 @@ test('createFlagKeeper() makes and removes flags whole, and says when it is done
 
 test('createFlagKeeper() carries out the last of several wishes', async () => {
   const { keeper, next } = createKeeper()
-  for (let round = 0; round < 50; round++) keeper.want('a', round % 2 === 0 ? { reason: `r${round}`, sinceMs: 0 } : undefined)
+  for (let round = 0; round < 50; round++)
+    keeper.want('a', round % 2 === 0 ? { reason: `r${round}`, sinceMs: 0 } : undefined)
   keeper.want('a', { reason: 'last', sinceMs: 0 })
   await next()
   assert.match(readFileSync(join(folder, 'a.dead'), 'utf8'), /^last\n/)

@@ -6,15 +6,97 @@ import { advance, durationOf, initialState, type Moment, type Outcome, type Stat
 const STALE_MS = 30_000
 const at = (ms: number): Moment => ({ wallMs: 1_000_000 + ms, monotonicMs: ms })
 
-const scenarios: { name: string; outcomes: [ms: number, outcome: Outcome][]; life: State['life']; reason: string; sinceMs: number }[] = [
-  { name: 'stays alive', outcomes: [[0, { kind: 'alive' }], [3000, { kind: 'alive' }]], life: 'alive', reason: '', sinceMs: 0 },
-  { name: 'dies at the first dead outcome', outcomes: [[0, { kind: 'alive' }], [3000, { kind: 'dead', reason: 'refused' }]], life: 'dead', reason: 'refused', sinceMs: 3000 },
-  { name: 'keeps its time of death while the reason changes', outcomes: [[0, { kind: 'dead', reason: 'refused' }], [3000, { kind: 'dead', reason: 'timed out' }]], life: 'dead', reason: 'timed out', sinceMs: 0 },
-  { name: 'comes back at the first alive outcome', outcomes: [[0, { kind: 'dead', reason: 'x' }], [3000, { kind: 'alive' }]], life: 'alive', reason: '', sinceMs: 3000 },
-  { name: 'is held alive by unknown outcomes', outcomes: [[0, { kind: 'alive' }], [3000, { kind: 'unknown', reason: 'EMFILE' }], [32_999, { kind: 'unknown', reason: 'EMFILE' }]], life: 'alive', reason: '', sinceMs: 0 },
-  { name: 'is held dead by unknown outcomes, with its own reason', outcomes: [[0, { kind: 'dead', reason: 'refused' }], [3000, { kind: 'unknown', reason: 'EMFILE' }]], life: 'dead', reason: 'refused', sinceMs: 0 },
-  { name: 'dies when nothing is known for stale_after', outcomes: [[0, { kind: 'alive' }], [3000, { kind: 'unknown', reason: 'EMFILE' }], [33_000, { kind: 'unknown', reason: 'EMFILE' }]], life: 'dead', reason: 'cannot check: EMFILE', sinceMs: 33_000 },
-  { name: 'counts unknown outcomes anew after a known one', outcomes: [[0, { kind: 'unknown', reason: 'x' }], [20_000, { kind: 'alive' }], [40_000, { kind: 'unknown', reason: 'x' }], [60_000, { kind: 'unknown', reason: 'x' }]], life: 'alive', reason: '', sinceMs: 0 },
+const scenarios: {
+  name: string
+  outcomes: [ms: number, outcome: Outcome][]
+  life: State['life']
+  reason: string
+  sinceMs: number
+}[] = [
+  {
+    name: 'stays alive',
+    outcomes: [
+      [0, { kind: 'alive' }],
+      [3000, { kind: 'alive' }],
+    ],
+    life: 'alive',
+    reason: '',
+    sinceMs: 0,
+  },
+  {
+    name: 'dies at the first dead outcome',
+    outcomes: [
+      [0, { kind: 'alive' }],
+      [3000, { kind: 'dead', reason: 'refused' }],
+    ],
+    life: 'dead',
+    reason: 'refused',
+    sinceMs: 3000,
+  },
+  {
+    name: 'keeps its time of death while the reason changes',
+    outcomes: [
+      [0, { kind: 'dead', reason: 'refused' }],
+      [3000, { kind: 'dead', reason: 'timed out' }],
+    ],
+    life: 'dead',
+    reason: 'timed out',
+    sinceMs: 0,
+  },
+  {
+    name: 'comes back at the first alive outcome',
+    outcomes: [
+      [0, { kind: 'dead', reason: 'x' }],
+      [3000, { kind: 'alive' }],
+    ],
+    life: 'alive',
+    reason: '',
+    sinceMs: 3000,
+  },
+  {
+    name: 'is held alive by unknown outcomes',
+    outcomes: [
+      [0, { kind: 'alive' }],
+      [3000, { kind: 'unknown', reason: 'EMFILE' }],
+      [32_999, { kind: 'unknown', reason: 'EMFILE' }],
+    ],
+    life: 'alive',
+    reason: '',
+    sinceMs: 0,
+  },
+  {
+    name: 'is held dead by unknown outcomes, with its own reason',
+    outcomes: [
+      [0, { kind: 'dead', reason: 'refused' }],
+      [3000, { kind: 'unknown', reason: 'EMFILE' }],
+    ],
+    life: 'dead',
+    reason: 'refused',
+    sinceMs: 0,
+  },
+  {
+    name: 'dies when nothing is known for stale_after',
+    outcomes: [
+      [0, { kind: 'alive' }],
+      [3000, { kind: 'unknown', reason: 'EMFILE' }],
+      [33_000, { kind: 'unknown', reason: 'EMFILE' }],
+    ],
+    life: 'dead',
+    reason: 'cannot check: EMFILE',
+    sinceMs: 33_000,
+  },
+  {
+    name: 'counts unknown outcomes anew after a known one',
+    outcomes: [
+      [0, { kind: 'unknown', reason: 'x' }],
+      [20_000, { kind: 'alive' }],
+      [40_000, { kind: 'unknown', reason: 'x' }],
+      [60_000, { kind: 'unknown', reason: 'x' }],
+    ],
+    life: 'alive',
+    reason: '',
+    sinceMs: 0,
+  },
 ]
 
 for (const { name, outcomes, life, reason, sinceMs } of scenarios) {

@@ -56,15 +56,50 @@ test('runCheck() takes a module that throws before its first await like any othe
 const errors: { name: string; error: unknown; kind: 'dead' | 'unknown'; reason: string }[] = [
   { name: 'Dead', error: new Dead('-LOADING'), kind: 'dead', reason: '-LOADING' },
   { name: 'Unknown', error: new Unknown('no resolver'), kind: 'unknown', reason: 'no resolver' },
-  { name: 'a module that does not load', error: new ModuleError('it exports no Probe'), kind: 'dead', reason: 'it exports no Probe' },
-  { name: 'a refused connection', error: coded('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:1'), kind: 'dead', reason: 'connect ECONNREFUSED 127.0.0.1:1' },
+  {
+    name: 'a module that does not load',
+    error: new ModuleError('it exports no Probe'),
+    kind: 'dead',
+    reason: 'it exports no Probe',
+  },
+  {
+    name: 'a refused connection',
+    error: coded('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:1'),
+    kind: 'dead',
+    reason: 'connect ECONNREFUSED 127.0.0.1:1',
+  },
   { name: 'a plain error', error: new Error('replication is broken'), kind: 'dead', reason: 'replication is broken' },
   { name: 'a text', error: 'gone', kind: 'dead', reason: 'gone' },
-  { name: 'no descriptors', error: coded('EMFILE'), kind: 'unknown', reason: 'this process has no file descriptors left (EMFILE)' },
-  { name: 'no resolver, wrapped as fetch does', error: new TypeError('fetch failed', { cause: coded('EAI_AGAIN') }), kind: 'unknown', reason: 'the resolver of this host does not answer (EAI_AGAIN)' },
-  { name: 'a refused connection, wrapped as fetch does', error: new TypeError('fetch failed', { cause: coded('ECONNREFUSED') }), kind: 'dead', reason: 'fetch failed' },
-  { name: 'a bug', error: new TypeError('x is not a function'), kind: 'unknown', reason: 'the module has a bug: TypeError: x is not a function' },
-  { name: 'a misuse of Node', error: Object.assign(new TypeError('bad'), { code: 'ERR_INVALID_ARG_TYPE' }), kind: 'unknown', reason: 'the module has a bug: TypeError: bad' },
+  {
+    name: 'no descriptors',
+    error: coded('EMFILE'),
+    kind: 'unknown',
+    reason: 'this process has no file descriptors left (EMFILE)',
+  },
+  {
+    name: 'no resolver, wrapped as fetch does',
+    error: new TypeError('fetch failed', { cause: coded('EAI_AGAIN') }),
+    kind: 'unknown',
+    reason: 'the resolver of this host does not answer (EAI_AGAIN)',
+  },
+  {
+    name: 'a refused connection, wrapped as fetch does',
+    error: new TypeError('fetch failed', { cause: coded('ECONNREFUSED') }),
+    kind: 'dead',
+    reason: 'fetch failed',
+  },
+  {
+    name: 'a bug',
+    error: new TypeError('x is not a function'),
+    kind: 'unknown',
+    reason: 'the module has a bug: TypeError: x is not a function',
+  },
+  {
+    name: 'a misuse of Node',
+    error: Object.assign(new TypeError('bad'), { code: 'ERR_INVALID_ARG_TYPE' }),
+    kind: 'unknown',
+    reason: 'the module has a bug: TypeError: bad',
+  },
 ]
 for (const { name, error, kind, reason } of errors) {
   test(`judgeError() takes ${name} as ${kind}`, () => assert.deepEqual(judgeError(error), { kind, reason }))

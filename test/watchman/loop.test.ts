@@ -3,7 +3,12 @@ import { mock, test } from 'node:test'
 import { firstDelay, startLoop } from '../../src/watchman/loop.ts'
 
 /** Runs a loop for `forMs` on a clock of the test's own; `lengths` are how long each run takes. */
-async function startsOf(options: { periodMs: number; firstDelayMs?: number; lengths?: number[]; forMs: number }): Promise<number[]> {
+async function startsOf(options: {
+  periodMs: number
+  firstDelayMs?: number
+  lengths?: number[]
+  forMs: number
+}): Promise<number[]> {
   mock.timers.enable({ apis: ['setTimeout'] })
   let nowMs = 0
   const starts: number[] = []
@@ -28,11 +33,31 @@ async function startsOf(options: { periodMs: number; firstDelayMs?: number; leng
 }
 
 const scenarios = [
-  { name: 'runs at once and then every period', options: { periodMs: 1000, forMs: 3500 }, starts: [0, 1000, 2000, 3000] },
-  { name: 'measures from start to start', options: { periodMs: 1000, lengths: [400, 900, 10], forMs: 3500 }, starts: [0, 1000, 2000, 3000] },
-  { name: 'skips the starts that a long run missed, and keeps the rhythm', options: { periodMs: 1000, lengths: [2500], forMs: 4500 }, starts: [0, 3000, 4000] },
-  { name: 'keeps the rhythm with runs almost as long as the period', options: { periodMs: 1000, lengths: [990, 990], forMs: 3500 }, starts: [0, 1000, 2000, 3000] },
-  { name: 'begins after its first delay', options: { periodMs: 1000, firstDelayMs: 300, forMs: 2500 }, starts: [300, 1300, 2300] },
+  {
+    name: 'runs at once and then every period',
+    options: { periodMs: 1000, forMs: 3500 },
+    starts: [0, 1000, 2000, 3000],
+  },
+  {
+    name: 'measures from start to start',
+    options: { periodMs: 1000, lengths: [400, 900, 10], forMs: 3500 },
+    starts: [0, 1000, 2000, 3000],
+  },
+  {
+    name: 'skips the starts that a long run missed, and keeps the rhythm',
+    options: { periodMs: 1000, lengths: [2500], forMs: 4500 },
+    starts: [0, 3000, 4000],
+  },
+  {
+    name: 'keeps the rhythm with runs almost as long as the period',
+    options: { periodMs: 1000, lengths: [990, 990], forMs: 3500 },
+    starts: [0, 1000, 2000, 3000],
+  },
+  {
+    name: 'begins after its first delay',
+    options: { periodMs: 1000, firstDelayMs: 300, forMs: 2500 },
+    starts: [300, 1300, 2300],
+  },
 ]
 for (const { name, options, starts } of scenarios) {
   test(`startLoop() ${name}`, async () => assert.deepEqual(await startsOf(options), starts))

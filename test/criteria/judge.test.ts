@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { compileCriterion } from '../../src/criteria/criterion.ts'
+import { judgeFacts } from '../../src/criteria/judge.ts'
+
+const body = { fact: 'body', judge: compileCriterion({ type: 're_search', query: 'elasticsearch+ green+' }) }
+const status = { fact: 'status', judge: compileCriterion({ type: 'status_in', query: [200] }) }
+
+test('judgeFacts() is undefined when every criterion holds', () => {
+  assert.equal(judgeFacts({ status: 200, body: 'elasticsearch green', time_ms: 3 }, [body, status]), undefined)
+})
+
+test('judgeFacts() names the fact that fails', () => {
+  assert.equal(
+    judgeFacts({ status: 503, body: 'elasticsearch green' }, [body, status]),
+    'status: 503 is not one of 200',
+  )
+})
+
+test('judgeFacts() gives all reasons in the order of the criteria', () => {
+  assert.equal(
+    judgeFacts({ status: 503, body: '1448 elasticsearch red 1 1' }, [body, status]),
+    'body: no match for "elasticsearch+ green+" in "1448 elasticsearch red 1 1"; status: 503 is not one of 200',
+  )
+})
+
+test('judgeFacts() fails a criterion whose fact was not reported', () => {
+  assert.equal(judgeFacts({ status: 200 }, [body, status]), 'body: the check reported no body')
+  assert.equal(judgeFacts({ status: 200, body: undefined }, [body]), 'body: the check reported no body')
+})
+
+test('judgeFacts() does not take what every object inherits for a fact', () => {
+  const judge = () => undefined
+  assert.equal(judgeFacts({}, [{ fact: 'toString', judge }]), 'toString: the check reported no toString')
+})
+
+test('judgeFacts() says the same reason once', () => {
+  assert.equal(judgeFacts({}, [body, body]), 'body: the check reported no body')
+})
+
+test('judgeFacts() counts the reasons that would make the whole too long', () => {
+  const criteria = Array.from({ length: 100 }, (_, index) => ({ fact: `fact_${index}`, judge: () => undefined }))
+  const reason = judgeFacts({}, criteria) ?? ''
+  assert.ok(reason.length < 1100)
+  assert.match(reason, /^fact_0: the check reported no fact_0; fact_1: .*; and \d+ more$/)
+  const told = reason.split('; ').length - 1
+  assert.ok(reason.endsWith(`and ${100 - told} more`))
+})

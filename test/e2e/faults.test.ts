@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { finallyDo, makeFolder, startDeadPool, waitFor } from './binary.ts'
+
+/** A component that is well or not, as the test says. */
+async function startComponent(
+  context: TestContext,
+): Promise<{ server: Server; probes: string; status: (code: number) => void }> {
+  let code = 200
+  const server = createServer((_, response) => response.writeHead(code).end())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  finallyDo(context, () => server.close())
+  const { port } = server.address() as { port: number }
+  const probes = `web: { module: url_probe, period: 0.2, query: { url: "http://127.0.0.1:${port}/" } }`
+  return { server, probes, status: (next) => (code = next) }
+}
+
+test('a status folder deleted, replaced by a file, and given back: never 200 while the component is dead', async (context) => {
+  const component = await startComponent(context)
+  const deadpool = await startDeadPool(context, { probes: component.probes })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  const folder = join(deadpool.folder, 'probe')
+
+  rmSync(folder, { recursive: true })
+  await waitFor('the folder to be made again', () => existsSync(folder))
+
+  component.status(500)
+  await deadpool.becomes(503)
+  await waitFor('the flag', () => existsSync(join(folder, 'web.dead')))
+  renameSync(folder, `${folder}.moved`)
+  writeFileSync(folder, 'a file now')
+  for (let round = 0; round < 20; round++) assert.equal((await deadpool.ask()).status, 503)
+  assert.match(
+    (await deadpool.ask()).text,
+    /^warning: the status folder cannot be read: .*probe is not a folder; the answer comes from the last checks$/m,
+  )
+
+  // The component comes back while no flag can be removed: a fault of the disk must not keep it dead.
+  component.status(200)
+  assert.match(await deadpool.becomes(200), /^OK\nTEST SERVER\nwarning: the status folder cannot be read/)
+  component.status(500)
+  await deadpool.becomes(503)
+
+  rmSync(folder)
+  await waitFor('the flag to be written again', () => existsSync(join(folder, 'web.dead')))
+  assert.equal((await deadpool.ask()).status, 503)
+  component.status(200)
+  await waitFor('an answer without warnings', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+})
+
+test('a read-only status folder: the state reaches the answer all the same, with a warning', async (context) => {
+  if (process.getuid?.() !== 0) return context.skip('needs root, to mount a tmpfs')
+  const component = await startComponent(context)
+  const folder = makeFolder(context)
+  const probe = join(folder, 'probe')
+  mkdirSync(probe)
+  if (spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', probe]).status !== 0)
+    return context.skip('this host lets nobody mount')
+  finallyDo(context, () => spawnSync('umount', ['-l', probe]))
+  const deadpool = await startDeadPool(context, { probes: component.probes, folder })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+
+  spawnSync('mount', ['-o', 'remount,ro', probe])
+  component.status(500)
+  await deadpool.becomes(503)
+  const expected =
+    /^DEAD web\nTEST SERVER\nweb: .*\nwarning: the flag of web cannot be set: .*probe is on a read-only file system\n$/s
+  await waitFor('the warning', async () => expected.test((await deadpool.ask()).text))
+  assert.equal(existsSync(join(probe, 'web.dead')), false)
+  component.status(200)
+  await deadpool.becomes(200)
+  component.status(500)
+  await deadpool.becomes(503)
+  spawnSync('mount', ['-o', 'remount,rw', probe])
+  await waitFor('the flag', () => existsSync(join(probe, 'web.dead')))
+  await waitFor('the warning to go', async () => !(await deadpool.ask()).text.includes('warning'))
+  const errors = deadpool
+    .log()
+    .filter(({ level, message }) => level === 'error' && message.startsWith('flags cannot be set'))
+  assert.ok(errors.length >= 1 && errors.length <= 3, `${errors.length} lines about one fault`)
+})
+
+test('a full disk: the state reaches the answer all the same', async (context) => {
+  if (process.getuid?.() !== 0) return context.skip('needs root, to mount a tmpfs')
+  const component = await startComponent(context)
+  const folder = makeFolder(context)
+  const probe = join(folder, 'probe')
+  mkdirSync(probe)
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', probe]).status !== 0)
+    return context.skip('this host lets nobody mount')
+  finallyDo(context, () => spawnSync('umount', ['-l', probe]))
+  const deadpool = await startDeadPool(context, { probes: component.probes, folder })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  spawnSync('sh', ['-c', `dd if=/dev/zero of=${probe}/filler bs=1k count=64`])
+  component.status(500)
+  await deadpool.becomes(503)
+  const warning = /warning: the flag of web cannot be set: .*no space left on the disk/
+  await waitFor('the warning', async () => warning.test((await deadpool.ask()).text))
+  assert.equal(existsSync(join(probe, 'web.dead')), false)
+  rmSync(join(probe, 'filler'))
+  await waitFor('the flag', () => existsSync(join(probe, 'web.dead')))
+})
+
+test('a module that blocks, crashes or does not load harms only its own probes', async (context) => {
+  const component = await startComponent(context)
+  const modules = join(import.meta.dirname, '../fixtures/modules')
+  const deadpool = await startDeadPool(context, {
+    watchman: `module_folder: ${modules}\nstale_after: 60`,
+    probes: `${component.probes}
+good: { module: good, period: 0.2, query: { mood: fine } }
+blocks: { module: blocks, period: 0.5, query: { loop: true } }
+throws: { module: throws, period: 0.5 }
+loops: { module: loops-at-load, period: 0.5 }
+none: { module: no-probe, period: 0.5 }
+`,
+  })
+  await waitFor(
+    'all verdicts',
+    async () => (await deadpool.ask()).text.startsWith('DEAD blocks, throws, loops, none\n'),
+    20_000,
+  )
+  const { text } = await deadpool.ask()
+  assert.match(text, /^blocks: timed out after 300 ms \(/m)
+  assert.match(text, /^throws: module "throws" cannot be used: no licence found \(/m)
+  assert.match(text, /^loops: module "loops-at-load" cannot be used: it did not finish loading within 5 s \(/m)
+  assert.match(text, /^none: module "no-probe" cannot be used: it exports no "Probe"/m)
+  // The others are checked on time meanwhile: the answer follows the component.
+  const checks = () => deadpool.log().filter(({ message }) => message === 'good was checked: alive').length
+  const before = checks()
+  await waitFor('ten more checks', () => checks() >= before + 10, 4000)
+  component.status(500)
+  await waitFor('the other probe to die', async () => (await deadpool.ask()).text.startsWith('DEAD web, blocks'))
+  assert.equal(checks() > before, true)
+})

@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { childrenOf, finallyDo, isRunning, makeFolder, runBinary, startDeadPool, waitFor } from './binary.ts'
+
+// Nobody listens on port 1.
+const DEAD = 'down: { module: url_probe, period: 0.2, query: { url: "http://127.0.0.1:1/" } }'
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  test(`${signal} stops both processes within 2 s, with exit code 0, and leaves the flags`, async (context) => {
+    const deadpool = await startDeadPool(context, { probes: DEAD })
+    await deadpool.becomes(503)
+    await waitFor('the flag', () => existsSync(join(deadpool.folder, 'probe/down.dead')))
+    const watcher = deadpool.watcherPid()
+    const startedMs = performance.now()
+    const { code, signal: endSignal } = await deadpool.stop(signal)
+    assert.deepEqual([code, endSignal], [0, null])
+    assert.ok(performance.now() - startedMs < 2000)
+    assert.equal(isRunning(watcher), false)
+    assert.equal(existsSync(join(deadpool.folder, 'probe/down.dead')), true)
+    assert.equal(
+      deadpool.log().some(({ message }) => message.startsWith('WatchMan ended')),
+      false,
+    )
+  })
+}
+
+test('Ctrl-C, which reaches both processes at once, stops them in order', async (context) => {
+  const deadpool = await startDeadPool(context, { probes: DEAD })
+  await deadpool.becomes(503)
+  const watcher = deadpool.watcherPid()
+  process.kill(watcher, 'SIGINT')
+  const { code } = await deadpool.stop('SIGINT')
+  assert.equal(code, 0)
+  assert.equal(isRunning(watcher), false)
+  assert.equal(
+    deadpool.log().some(({ message }) => message.startsWith('WatchMan ended')),
+    false,
+  )
+})
+
+test('a stop waits for no client that keeps its connection open', async (context) => {
+  const deadpool = await startDeadPool(context, { probes: DEAD })
+  const { connect } = await import('node:net')
+  const { port } = new URL(deadpool.url)
+  const sockets = Array.from({ length: 5 }, () => connect(Number(port), '127.0.0.1').on('error', () => undefined))
+  finallyDo(context, () => {
+    for (const socket of sockets) socket.destroy()
+  })
+  sockets[0]?.write('GET / HTTP/1.1\r\nHost: x\r\n')
+  await deadpool.ask()
+  const startedMs = performance.now()
+  assert.equal((await deadpool.stop()).code, 0)
+  assert.ok(performance.now() - startedMs < 2000)
+})
+
+test('SIGKILL on the parent: the watcher is gone within 2 s', async (context) => {
+  const deadpool = await startDeadPool(context, { probes: DEAD })
+  await deadpool.becomes(503)
+  const watcher = deadpool.watcherPid()
+  assert.equal(isRunning(watcher), true)
+  process.kill(deadpool.pid, 'SIGKILL')
+  await waitFor('the watcher to end', () => !isRunning(watcher), 2000)
+})
+
+test('SIGKILL on the watcher: it is started again, and the answers go on meanwhile', async (context) => {
+  const server = createServer((_, response) => response.end())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  finallyDo(context, () => server.close())
+  const { port } = server.address() as { port: number }
+  const up = `up: { module: url_probe, period: 0.2, query: { url: "http://127.0.0.1:${port}/" } }`
+  const deadpool = await startDeadPool(context, { probes: `${DEAD}\n${up}` })
+  const expected = /^DEAD down\nTEST SERVER\ndown: connection refused by 127\.0\.0\.1:1 \(since .*\)\n$/
+  await waitFor('the whole answer', async () => expected.test((await deadpool.ask()).text))
+  for (let round = 0; round < 3; round++) {
+    const watcher = deadpool.watcherPid()
+    process.kill(watcher, 'SIGKILL')
+    await waitFor('the next watcher', async () => {
+      const { status, text } = await deadpool.ask()
+      assert.equal(status, 503)
+      assert.match(text, expected)
+      const [next] = childrenOf(deadpool.pid)
+      return next !== undefined && next !== watcher
+    })
+  }
+  const pauses = deadpool
+    .log()
+    .flatMap(
+      ({ message }) => /^WatchMan ended \(killed by SIGKILL\); starting it again in (.*)$/.exec(message)?.[1] ?? [],
+    )
+  assert.deepEqual(pauses, ['100 ms', '200 ms', '400 ms'])
+  // It really checks again: the component that comes up is seen.
+  server.close()
+  server.closeAllConnections()
+  await waitFor('the new watcher to see the other one die', async () =>
+    (await deadpool.ask()).text.startsWith('DEAD down, up\n'),
+  )
+})
+
+test('a watcher that falls silent is itself a reason for 503, until it is heard again', async (context) => {
+  const server = createServer((_, response) => response.end())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  finallyDo(context, () => server.close())
+  const { port } = server.address() as { port: number }
+  const deadpool = await startDeadPool(context, {
+    probes: `up: { module: url_probe, period: 0.2, query: { url: "http://127.0.0.1:${port}/" } }`,
+    watchman: 'stale_after: 1',
+  })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  const watcher = deadpool.watcherPid()
+  process.kill(watcher, 'SIGSTOP')
+  const text = await deadpool.becomes(503)
+  assert.match(
+    text,
+    /^DEAD WatchMan\nTEST SERVER\nWatchMan: silent: nobody checks the components any more \(since 20.*Z\)\n$/,
+  )
+  process.kill(watcher, 'SIGCONT')
+  assert.equal(await deadpool.becomes(200), 'OK\nTEST SERVER\n')
+})
+
+test('SpiderMan stopped for longer than stale_after does not take its own absence for the silence of WatchMan', async (context) => {
+  const server = createServer((_, response) => response.end())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  finallyDo(context, () => server.close())
+  const { port } = server.address() as { port: number }
+  const deadpool = await startDeadPool(context, {
+    probes: `up: { module: url_probe, period: 0.2, query: { url: "http://127.0.0.1:${port}/" } }`,
+    watchman: 'stale_after: 1',
+  })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  process.kill(deadpool.pid, 'SIGSTOP')
+  const asking = deadpool.ask()
+  await new Promise((resolve) => setTimeout(resolve, 2500))
+  process.kill(deadpool.pid, 'SIGCONT')
+  assert.equal((await asking).status, 200)
+})
+
+test('a watcher cannot be started by hand, so that it cannot fork itself without end', async () => {
+  const { code, stderr } = await runBinary([], { env: { DEADPOOL_ROLE: 'watchman' } })
+  assert.deepEqual([code, stderr], [2, "deadpool: DEADPOOL_ROLE is for DeadPool's own use; unset it\n"])
+})
+
+const config = (web: string, watchman = '') =>
+  `Generic: { log: { type: console } }\nWEB: { ${web} }\nWatchMan: { ${watchman} }\nprobes: { a: { module: url_probe, query: { url: "http://127.0.0.1:1/" } } }\n`
+
+test('a port in use is one clear line and exit code 1, and leaves no watcher behind', async (context) => {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  finallyDo(context, () => server.close())
+  const { port } = server.address() as { port: number }
+  const folder = makeFolder(context)
+  writeFileSync(join(folder, 'deadpool.yml'), config(`access_token: abcdefgh, host: 127.0.0.1, port: ${port}`))
+  const { code, stderr } = await runBinary([], { cwd: folder })
+  assert.equal(
+    stderr,
+    `deadpool: cannot listen on 127.0.0.1:${port}: another program listens there; stop it, or set another WEB.port\n`,
+  )
+  assert.equal(code, 1)
+})
+
+test('an address of another host is one clear line and exit code 1', async (context) => {
+  const folder = makeFolder(context)
+  writeFileSync(join(folder, 'deadpool.yml'), config('access_token: abcdefgh, host: 192.0.2.1, port: 0'))
+  const { code, stderr } = await runBinary([], { cwd: folder })
+  assert.equal(
+    stderr,
+    'deadpool: cannot listen on 192.0.2.1:0: this host has no such address; set WEB.host to one of its own, or 0.0.0.0\n',
+  )
+  assert.equal(code, 1)
+})
+
+test('a missing token is one clear line and exit code 2', async (context) => {
+  const folder = makeFolder(context)
+  writeFileSync(join(folder, 'deadpool.yml'), config('port: 0'))
+  const { code, stderr } = await runBinary([], { cwd: folder })
+  assert.equal(stderr, 'deadpool.yml:2:1 WEB.access_token: is missing; it is required\n')
+  assert.equal(code, 2)
+})
+
+test('a status folder that cannot be written is one clear line and exit code 2', async (context) => {
+  if (process.getuid?.() !== 0) return context.skip('needs root, to run the binary as nobody')
+  const folder = makeFolder(context)
+  chmodSync(folder, 0o755)
+  mkdirSync(join(folder, 'probe'), { mode: 0o755 })
+  writeFileSync(join(folder, 'deadpool.yml'), config('access_token: abcdefgh, port: 0'))
+  const mayRun = spawnSync('setpriv', [
+    '--reuid=65534',
+    '--regid=65534',
+    '--clear-groups',
+    'test',
+    '-x',
+    join(import.meta.dirname, '../../dist/deadpool'),
+  ])
+  if (mayRun.status !== 0) return context.skip('user nobody cannot reach dist/deadpool on this host')
+  for (const args of [[], ['--check-config']]) {
+    const { code, stderr } = await runBinary(args, { cwd: folder, uid: 65534 })
+    assert.equal(
+      stderr,
+      `deadpool.yml:3:1 WatchMan.probe_status_folder: flags cannot be kept there: ${folder}/probe: permission denied\n`,
+    )
+    assert.equal(code, 2)
+  }
+})
