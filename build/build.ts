@@ -2,16 +2,20 @@ import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
 import { build, type Plugin } from 'esbuild'
 import { bundleTypes } from './types.ts'
 
 /**
  * Makes `dist/deadpool`, the one executable, and `dist/mod/`. The same commit gives the same bytes: nothing here depends
  * on the time, the path or the host.
+ *
+ *     node build/build.ts [--if-stale] [--out FOLDER]
  */
 const home = join(import.meta.dirname, '..')
-const dist = join(home, 'dist')
+const { values: options } = parseArgs({ options: { 'if-stale': { type: 'boolean' }, out: { type: 'string' } } })
+const dist = options.out ? resolve(options.out) : join(home, 'dist')
 const work = join(dist, '.work')
 const binary = join(dist, 'deadpool')
 const stampFile = join(dist, '.built')
@@ -20,7 +24,7 @@ const MAX_BYTES = 115_000_000
 
 const commit = readCommit()
 const stamp = hashInputs()
-if (process.argv.includes('--if-stale') && existsSync(binary) && readStamp() === stamp) process.exit(0)
+if (options['if-stale'] && existsSync(binary) && readStamp() === stamp) process.exit(0)
 await makeAll()
 
 async function makeAll(): Promise<void> {
@@ -33,10 +37,10 @@ async function makeAll(): Promise<void> {
   await pack(node)
   copyModules()
   const { size } = statSync(binary)
-  if (size > MAX_BYTES) throw new Error(`dist/deadpool has ${size} bytes; at most ${MAX_BYTES} are allowed`)
+  if (size > MAX_BYTES) throw new Error(`${binary} has ${size} bytes; at most ${MAX_BYTES} are allowed`)
   rmSync(work, { recursive: true })
   writeFileSync(stampFile, stamp)
-  process.stdout.write(`dist/deadpool: ${(size / 1e6).toFixed(1)} MB, ${commit || 'no commit'}\n`)
+  process.stdout.write(`${binary}: ${(size / 1e6).toFixed(1)} MB, ${commit || 'no commit'}\n`)
 }
 
 /** The commit that is built, with `+` when the tree differs from it; empty outside a repository. */

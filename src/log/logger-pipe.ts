@@ -26,6 +26,7 @@ export interface LoggerPipe {
 type Logger = ChildProcessByStdio<Writable, null, Readable>
 type Line = { text: string; entry: LogEntry }
 
+const MAX_REASON = 500
 const MAX_PIPE_BYTES = 64 << 10
 /** `logger` ends when it cannot pass a line on, and does not say which. What it got this short before is sent again. */
 const RECENT_MS = 1000
@@ -64,7 +65,7 @@ export function createLoggerPipe(outage: Outage, { path, socket, fallback }: Log
     let reason = ''
     const trial = setTimeout(onWorks, RECENT_MS).unref()
     fresh.stderr.setEncoding('utf8').on('data', (text: string) => {
-      reason ||= text.trim()
+      if (reason.length < MAX_REASON) reason += text
     })
     fresh.stdin.on('error', () => {}) // It tells that the child has ended, and so does "close".
     fresh.stdin.on('drain', pump)
@@ -73,7 +74,7 @@ export function createLoggerPipe(outage: Outage, { path, socket, fallback }: Log
     })
     fresh.on('close', (code, signal) => {
       clearTimeout(trial)
-      if (!isClosing || code !== 0) onEnd(reason || `logger ended with ${signal ?? code}`)
+      if (!isClosing || code !== 0) onEnd(reason.trim() || `logger ended with ${signal ?? code}`)
     })
     pump()
   }

@@ -21,11 +21,16 @@ export interface RunOptions {
   cwd?: string
   env?: NodeJS.ProcessEnv
   uid?: number
+  /** Another copy of the binary. */
+  binary?: string
 }
 
 /** Runs the binary until it ends by itself. */
-export async function runBinary(args: string[], { cwd, env, uid }: RunOptions = {}): Promise<Finished> {
-  const child = spawn(BINARY, args, {
+export async function runBinary(
+  args: string[],
+  { cwd, env, uid, binary = BINARY }: RunOptions = {},
+): Promise<Finished> {
+  const child = spawn(binary, args, {
     env: { ...process.env, ...env },
     ...(cwd === undefined ? {} : { cwd }),
     ...(uid === undefined ? {} : { uid, gid: uid }),
@@ -150,6 +155,12 @@ export function finallyDo(context: TestContext, action: () => unknown): void {
     }
     if (failures.length > 0) throw new AggregateError(failures, 'the test could not be cleared away')
   })
+}
+
+/** Skips a test that this host cannot run, saying what it takes; where skips are forbidden, as in CI, the test fails. */
+export function skip(context: TestContext, why: string): void {
+  if (process.env.DEADPOOL_TEST_NO_SKIP) throw new Error(`this test may not be skipped here: ${why}`)
+  context.skip(why)
 }
 
 /** Makes a folder that goes with the test. */

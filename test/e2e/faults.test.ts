@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:f
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { finallyDo, makeFolder, startDeadPool, waitFor } from './binary.ts'
+import { finallyDo, makeFolder, skip, startDeadPool, waitFor } from './binary.ts'
 
 /** A component that is well or not, as the test says. */
 async function startComponent(
@@ -53,13 +53,13 @@ test('a status folder deleted, replaced by a file, and given back: never 200 whi
 })
 
 test('a read-only status folder: the state reaches the answer all the same, with a warning', async (context) => {
-  if (process.getuid?.() !== 0) return context.skip('needs root, to mount a tmpfs')
+  if (process.getuid?.() !== 0) return skip(context, 'needs root, to mount a tmpfs')
   const component = await startComponent(context)
   const folder = makeFolder(context)
   const probe = join(folder, 'probe')
   mkdirSync(probe)
   if (spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', probe]).status !== 0)
-    return context.skip('this host lets nobody mount')
+    return skip(context, 'this host lets nobody mount')
   finallyDo(context, () => spawnSync('umount', ['-l', probe]))
   const deadpool = await startDeadPool(context, { probes: component.probes, folder })
   await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
@@ -85,13 +85,13 @@ test('a read-only status folder: the state reaches the answer all the same, with
 })
 
 test('a full disk: the state reaches the answer all the same', async (context) => {
-  if (process.getuid?.() !== 0) return context.skip('needs root, to mount a tmpfs')
+  if (process.getuid?.() !== 0) return skip(context, 'needs root, to mount a tmpfs')
   const component = await startComponent(context)
   const folder = makeFolder(context)
   const probe = join(folder, 'probe')
   mkdirSync(probe)
   if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', probe]).status !== 0)
-    return context.skip('this host lets nobody mount')
+    return skip(context, 'this host lets nobody mount')
   finallyDo(context, () => spawnSync('umount', ['-l', probe]))
   const deadpool = await startDeadPool(context, { probes: component.probes, folder })
   await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')

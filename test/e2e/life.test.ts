@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { childrenOf, finallyDo, isRunning, makeFolder, runBinary, startDeadPool, waitFor } from './binary.ts'
+import {
+  BINARY,
+  childrenOf,
+  finallyDo,
+  isRunning,
+  makeFolder,
+  runBinary,
+  skip,
+  startDeadPool,
+  waitFor,
+} from './binary.ts'
 
 // Nobody listens on port 1.
 const DEAD = 'down: { module: url_probe, period: 0.2, query: { url: "http://127.0.0.1:1/" } }'
@@ -181,22 +190,16 @@ test('a missing token is one clear line and exit code 2', async (context) => {
 })
 
 test('a status folder that cannot be written is one clear line and exit code 2', async (context) => {
-  if (process.getuid?.() !== 0) return context.skip('needs root, to run the binary as nobody')
+  if (process.getuid?.() !== 0) return skip(context, 'needs root, to run the binary as nobody')
   const folder = makeFolder(context)
   chmodSync(folder, 0o755)
   mkdirSync(join(folder, 'probe'), { mode: 0o755 })
   writeFileSync(join(folder, 'deadpool.yml'), config('access_token: abcdefgh, port: 0'))
-  const mayRun = spawnSync('setpriv', [
-    '--reuid=65534',
-    '--regid=65534',
-    '--clear-groups',
-    'test',
-    '-x',
-    join(import.meta.dirname, '../../dist/deadpool'),
-  ])
-  if (mayRun.status !== 0) return context.skip('user nobody cannot reach dist/deadpool on this host')
+  // Nobody may not reach the checkout.
+  const binary = join(folder, 'deadpool')
+  cpSync(BINARY, binary)
   for (const args of [[], ['--check-config']]) {
-    const { code, stderr } = await runBinary(args, { cwd: folder, uid: 65534 })
+    const { code, stderr } = await runBinary(args, { cwd: folder, uid: 65534, binary })
     assert.equal(
       stderr,
       `deadpool.yml:3:1 WatchMan.probe_status_folder: flags cannot be kept there: ${folder}/probe: permission denied\n`,

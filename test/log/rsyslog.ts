@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -50,7 +51,7 @@ export async function startRsyslog(t: TestContext) {
     daemon = spawn(RSYSLOGD, ['-n', '-f', config, '-i', join(folder, 'pid')], {
       stdio: ['ignore', 'ignore', 'inherit'],
     })
-    await until('rsyslogd listens', () => existsSync(socket))
+    await until('rsyslogd listens', () => existsSync(socket) && canConnect(port))
   }
 
   /** `SIGKILL` leaves its socket behind, as a crash does. */
@@ -58,6 +59,7 @@ export async function startRsyslog(t: TestContext) {
     if (!daemon || daemon.exitCode !== null || daemon.signalCode !== null) return
     daemon.kill(signal)
     await once(daemon, 'exit')
+    if (signal === 'SIGTERM') rmSync(socket, { force: true }) // It does so itself, but not when it has only just begun.
   }
 
   t.after(async () => {
@@ -72,6 +74,18 @@ export async function startRsyslog(t: TestContext) {
     return lines.map((line) => JSON.parse(line)).map(({ '$!': $, ...rest }) => ({ ...rest, $ }))
   }
   return { folder, socket, port, received, start, stop }
+}
+
+/** rsyslog listens on TCP last of all. */
+function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' })
+    socket.on('error', () => resolve(false))
+    socket.on('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+  })
 }
 
 function writeConfig({
