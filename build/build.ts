@@ -147,12 +147,18 @@ function compileCache(node: string): void {
   execFileSync(node, [...args, 'check-config', '--config', config], { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
+/** Packs Node, the app and what it carries into the executable. */
 async function pack(node: string): Promise<void> {
   // The command line of pkg takes neither a Node of one's own nor assets; the function behind it does.
   const { default: sea } = createRequire(import.meta.url)('@yao-pkg/pkg/lib-es5/sea.js')
   const assets = Object.fromEntries(['app.cjs', 'app.cache', 'deadpool.d.ts'].map((name) => [name, join(work, name)]))
   const target = { nodeRange: `node${process.versions.node}`, platform: 'linux', arch: 'x64', output: binary }
-  await sea(join(home, 'build/boot.cjs'), { targets: [target], nodePath: node, seaConfig: { assets } })
+  // The path of the main script goes into the binary. pkg works in a folder that it makes in TMPDIR, so from there this
+  // path is the same on every machine.
+  cpSync(join(home, 'build/boot.cjs'), join(work, 'boot.cjs'))
+  process.env.TMPDIR = work
+  const seaConfig = { main: '../boot.cjs', assets }
+  await sea(join(work, 'boot.cjs'), { targets: [target], nodePath: node, seaConfig })
 }
 
 function copyModules(): void {
