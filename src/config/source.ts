@@ -94,14 +94,20 @@ export function describeReadError(error: NodeJS.ErrnoException): string {
  */
 export function parseSource(file: string, text: string): Source {
   const lineCounter = new LineCounter()
-  const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false, merge: true, logLevel: 'silent' })
+  const documents = parseAllDocuments(text, {
+    lineCounter,
+    prettyErrors: false,
+    merge: true,
+    logLevel: 'silent',
+    uniqueKeys: false, // its own check compares every key with every other; see findTwins
+  })
   const [document, second] = Array.isArray(documents) ? documents : []
   const fail = (message: string, offset?: number): never => {
     const place = offset === undefined ? undefined : toPlace(lineCounter, offset)
     throw new ConfigError([formatProblem(file, { kind: 'mistake', path: [], message }, place)])
   }
   if (!document || document.contents === null) return fail('the file is empty; a configuration needs WEB and probes')
-  const faults = [...document.errors, ...document.warnings]
+  const faults = [...document.errors, ...document.warnings, ...findTwins(document)]
   if (faults.length > 0) {
     const lines = faults.map((fault) => {
       const problem: Problem = { kind: 'mistake', path: [], message: YAML_FAULTS[fault.code] ?? 'is not valid YAML' }
@@ -142,6 +148,24 @@ function findDanglingAlias(document: Document.Parsed): Alias | undefined {
     },
   })
   return found
+}
+
+/** Keys that stand in one mapping twice. Merge keys (<<) may. */
+function findTwins(document: Document.Parsed): { code: string; pos: [number] }[] {
+  const twins: { code: string; pos: [number] }[] = []
+  visit(document, {
+    Map(_, map) {
+      const seen = new Set<string>()
+      for (const { key } of map.items) {
+        const text = keyText(key)
+        const offset = isScalar(key) ? key.range?.[0] : undefined
+        if (seen.has(text) && text !== '<<' && offset !== undefined)
+          twins.push({ code: 'DUPLICATE_KEY', pos: [offset] })
+        seen.add(text)
+      }
+    },
+  })
+  return twins
 }
 
 /** What the parser's error codes mean, in our words: its own messages quote the text around the error. */

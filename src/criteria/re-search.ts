@@ -16,6 +16,9 @@ export const reSearch: CriterionType = {
   },
 }
 
+/** Thousands of probes share a few patterns, and each compiled one holds its automaton in memory. */
+const searches = new Map<string, Search>()
+
 function readPattern(query: unknown): Search {
   if (typeof query !== 'string') {
     const example = typeof query === 'number' ? query : 'green'
@@ -23,7 +26,9 @@ function readPattern(query: unknown): Search {
   }
   if (query === '') throw new CriterionError('"" is found in every text; write what is to be found')
   try {
-    return compilePattern(query)
+    const search = searches.get(query) ?? compilePattern(query)
+    searches.set(query, search)
+    return search
   } catch (error) {
     if (!(error instanceof PatternError)) throw error
     throw new CriterionError(`${quote(query)} ${error.message}`, [], { cause: error })

@@ -90,7 +90,7 @@ export function createLoggerPipe(outage: Outage, { path, socket, fallback }: Log
   function onEnd(reason: string) {
     logger = undefined
     const since = performance.now() - RECENT_MS
-    const waiting = recent.slice(0, 0).map(({ line }) => line)
+    const waiting = recent.filter(({ at }) => at >= since).map(({ line }) => line)
     for (let line = queue.shift(); line; line = queue.shift()) waiting.push(line)
     recent = []
     isOut ||= isClosing || !hasWorked || ++tries > PATIENT_TRIES

@@ -11,6 +11,8 @@ import { createModuleThread, type ModuleThread } from './thread.ts'
 export interface Catalog {
   /** Where the module comes from, or undefined when there is none of that name. */
   find(name: string): Origin | undefined
+  /** Whether there is a module of that name; cheap for one that was opened. */
+  has(name: string): boolean
   names(): string[]
   /** @throws ModuleError when the module does not load; it is tried again a minute later at the earliest */
   open(name: string): Promise<Module>
@@ -55,6 +57,7 @@ export function createCatalog({ folder, carried, log }: CatalogOptions): Catalog
 
   return {
     find: (name) => findModule(name, folder, carried),
+    has: (name) => opened.has(name) || findModule(name, folder, carried) !== undefined,
     names: () => listModules(folder, carried),
     open(name) {
       const known = opened.get(name)

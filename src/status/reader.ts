@@ -29,6 +29,8 @@ export interface FlagReaderOptions {
   timeoutMs?: number
   /** The monotonic clock, in milliseconds. */
   now?: () => number
+  /** Awaited before each reading: the boundary at which a disk that hangs can be put. */
+  beforeReading?: () => Promise<void>
 }
 
 /**
@@ -56,6 +58,7 @@ export function createFlagReader(options: FlagReaderOptions): FlagReader {
   async function look(): Promise<FolderView> {
     const beganMs = now()
     try {
+      await options.beforeReading?.()
       const { dev, ino, mtimeNs, ctimeNs } = await stat(folder, { bigint: true })
       const seen = `${dev} ${ino} ${mtimeNs} ${ctimeNs}`
       if (seen !== stamp) {

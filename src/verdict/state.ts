@@ -12,6 +12,8 @@ export interface State {
   reason: string
   /** Since when, on both clocks; the monotonic one is missing when the state comes from an earlier run. */
   since: { wallMs: number; monotonicMs?: number }
+  /** Set while nothing has been learned about the target yet, neither by a check nor by a flag. */
+  isAssumed?: true
   /** When the present row of unknown outcomes began, on the monotonic clock. */
   unknownSinceMs?: number
 }
@@ -24,7 +26,7 @@ export interface Moment {
 
 /** The state of a probe that was never checked: what its flag says, or else alive. */
 export function initialState(flag: { reason: string; sinceMs: number } | undefined, now: Moment): State {
-  if (!flag) return { life: 'alive', reason: '', since: { wallMs: now.wallMs } }
+  if (!flag) return { life: 'alive', reason: '', since: { ...now }, isAssumed: true }
   return { life: 'dead', reason: flag.reason, since: { wallMs: flag.sinceMs } }
 }
 

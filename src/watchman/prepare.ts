@@ -59,7 +59,7 @@ function mistake(path: Path, message: string): Problem {
 function findModuleFault(name: string, catalog: Catalog): string | undefined {
   const fault = findNameFault(name, 'module')
   if (fault) return fault
-  if (catalog.find(name)) return undefined
+  if (catalog.has(name)) return undefined
   const meant = suggest(name, catalog.names())
   const hint = meant ? `; did you mean "${meant}"?` : `; there are ${catalog.names().join(', ')}`
   return `"${name}" is not a module${hint}`

@@ -81,7 +81,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
   function logChange(former: State, moment: Moment, outcome: Outcome, tookMs: number): void {
     const fields = { ...about, took_ms: Math.round(tookMs) }
     if (state.life !== former.life) {
-      const lasted = { [`was_${former.life}_for`]: formatDuration(durationOf(former, moment)) }
+      const lasted = former.isAssumed ? {} : { [`was_${former.life}_for`]: formatDuration(durationOf(former, moment)) }
       if (state.life === 'dead')
         log.warn(`${config.name} is dead: ${state.reason}`, { ...fields, reason: state.reason, ...lasted })
       else log.info(`${config.name} is alive again`, { ...fields, ...lasted })

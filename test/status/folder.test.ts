@@ -71,6 +71,28 @@ test('createFlagReader() shares a reading among all who ask while one runs', asy
   assert.ok(beganNext > began)
 })
 
+test('createFlagReader() reads the folder at most twice for a thousand who ask at once', async () => {
+  const reader = createFlagReader({ folder, probes: ['a'] })
+  const views = await Promise.all(Array.from({ length: 1000 }, () => reader.read()))
+  assert.equal(new Set(views).size, 2)
+})
+
+test('createFlagReader() does not wait for a disk that hangs, nor let others wait, and recovers', async (context) => {
+  let release: () => void = () => {}
+  const held = new Promise<void>((resolve) => (release = resolve))
+  const reader = createFlagReader({ folder, probes: ['a'], timeoutMs: 50, beforeReading: () => held })
+  put('a.dead')
+  assert.equal((await reader.read()).fault, `${folder} did not answer within 50 ms`)
+  const startedMs = performance.now()
+  for (let round = 0; round < 100; round++) await reader.read()
+  assert.ok(performance.now() - startedMs < 50, context.name)
+  release()
+  for (let round = 0; round < 1000 && (await reader.read()).fault !== undefined; round++) {
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  assert.deepEqual(flagNames(await reader.read()), ['a'])
+})
+
 test('createFlagReader() keeps the last view and names the fault when the folder is gone, and recovers', async () => {
   put('a.dead')
   const reader = createFlagReader({ folder, probes: ['a'] })

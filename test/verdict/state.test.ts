@@ -109,6 +109,13 @@ for (const { name, outcomes, life, reason, sinceMs } of scenarios) {
   })
 }
 
+test('advance() forgets that a state was assumed at the first known outcome, and not before', () => {
+  const assumed = initialState(undefined, at(0))
+  assert.equal(assumed.isAssumed, true)
+  assert.equal(advance(assumed, { kind: 'unknown', reason: 'x' }, at(1), STALE_MS).isAssumed, true)
+  assert.equal(advance(assumed, { kind: 'alive' }, at(1), STALE_MS).isAssumed, undefined)
+})
+
 test('initialState() takes the reason and the time of a flag', () => {
   const state = initialState({ reason: 'refused', sinceMs: 500 }, at(0))
   assert.deepEqual(state, { life: 'dead', reason: 'refused', since: { wallMs: 500 } })
