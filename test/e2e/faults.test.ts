@@ -136,3 +136,18 @@ none: { module: no-probe, period: 0.5 }
   await waitFor('the other probe to die', async () => (await deadpool.ask()).text.startsWith('DEAD web, blocks'))
   assert.equal(checks() > before, true)
 })
+
+test('a check that cannot be made holds the state, and counts as dead only after stale_after', async (context) => {
+  const deadpool = await startDeadPool(context, {
+    watchman: `module_folder: ${join(import.meta.dirname, '../fixtures/modules')}\nstale_after: 2`,
+    probes: 'blind: { module: good, period: 0.2, query: { mood: unknown } }',
+  })
+  await waitFor('the first check', () => deadpool.log().some(({ message }) => message === 'blind was checked: unknown'))
+  assert.equal((await deadpool.ask()).status, 200)
+  const text = await deadpool.becomes(503)
+  assert.match(text, /^DEAD blind\nTEST SERVER\nblind: cannot check: cannot ask \(since /)
+  const warnings = deadpool
+    .log()
+    .filter(({ level, message }) => level === 'warn' && message === 'blind could not be checked: cannot ask')
+  assert.equal(warnings.length, 1)
+})

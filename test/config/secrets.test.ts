@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { collectSecrets, createRedactor, maskUrls } from '../../src/config/secrets.ts'
+
+test('collectSecrets() finds what stands under secret keys and in URLs, at any depth', () => {
+  const found = collectSecrets({
+    WEB: { access_token: ['token-1', { env: 'NAME' }] },
+    probes: {
+      a: {
+        query: {
+          url: 'http://user:p%40ss@host/',
+          header: { Authorization: 'Bearer token-2', 'X-Api-Key': 'key-1', Accept: 'text/plain' },
+        },
+      },
+    },
+  })
+  for (const secret of [
+    'token-1',
+    'token-2',
+    'key-1',
+    'user:p%40ss',
+    'p%40ss',
+    'p@ss',
+    Buffer.from('user:p@ss').toString('base64'),
+  ]) {
+    assert.ok(found.has(secret), secret)
+  }
+  assert.equal(found.has('text/plain'), false)
+})
+
+const urls = [
+  { text: 'http://u:p@h/x and https://t@h', masked: 'http://***@h/x and https://***@h' },
+  { text: 'http://u:p@ss@h/', masked: 'http://***@h/' },
+  { text: 'mail to a@b, see http://h/@x', masked: 'mail to a@b, see http://h/@x' },
+]
+for (const { text, masked } of urls)
+  test(`maskUrls() makes of "${text}" "${masked}"`, () => assert.equal(maskUrls(text), masked))
+
+test('createRedactor() takes out all secrets, the longest first, and leaves short ones alone', () => {
+  const redact = createRedactor(['abcd', 'abcdef', 'no'])
+  assert.equal(redact('abcdef abcd no'), '*** *** no')
+})

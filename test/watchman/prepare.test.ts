@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { carried } from '#carried'
+import type { ProbeConfig } from '../../src/config/probes.ts'
+import { formatPath } from '../../src/config/problem.ts'
+import { createCatalog } from '../../src/modules/catalog.ts'
+import { prepareProbe } from '../../src/watchman/prepare.ts'
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+const folder = join(import.meta.dirname, '../fixtures/modules')
+const catalog = createCatalog({ folder, carried, log: silent })
+after(() => catalog.close())
+
+const URL = { url: 'http://127.0.0.1:1/' }
+
+async function problemsOf(given: Partial<ProbeConfig>): Promise<string[]> {
+  const config = {
+    name: 'a',
+    path: ['probes', 'a'],
+    module: 'url_probe',
+    isEnabled: true,
+    periodMs: 1000,
+    query: URL,
+    criteria: undefined,
+  }
+  const { problems } = await prepareProbe({ ...config, ...given }, catalog)
+  return problems.map(({ kind, path, message }) => `${kind} ${formatPath(path)}: ${message}`)
+}
+
+const rule = '1 to 100 letters, digits, "-", "_" or ".", beginning with a letter or digit are allowed'
+for (const module of ['../x', 'a/b', '.', '..', '', '__proto__', '/etc/passwd', 'url_probe\0', 'x'.repeat(300)]) {
+  test(`prepareProbe() refuses the module name ${JSON.stringify(module.slice(0, 20))}`, async () => {
+    const shown = module.length > 60 ? `${module.slice(0, 60)}…` : module
+    const expected = `mistake probes.a.module: ${JSON.stringify(shown)} is not a module name; ${rule}`
+    assert.deepEqual(await problemsOf({ module }), [expected])
+  })
+}
+
+for (const module of ['constructor', 'toString', 'hasOwnProperty']) {
+  test(`prepareProbe() knows no module "${module}"`, async () => {
+    const [problem] = await problemsOf({ module })
+    assert.match(
+      problem ?? '',
+      new RegExp(`^mistake probes\\.a\\.module: "${module}" is not a module; there are .*url_probe`),
+    )
+  })
+}
+
+const mistakes: { name: string; given: Partial<ProbeConfig>; problems: string[] }[] = [
+  {
+    name: 'a module that is misspelt',
+    given: { module: 'url_prob' },
+    problems: ['mistake probes.a.module: "url_prob" is not a module; did you mean "url_probe"?'],
+  },
+  {
+    name: 'a module that does not load',
+    given: { module: 'throws' },
+    problems: ['broken probes.a.module: module "throws" cannot be used: no licence found'],
+  },
+  {
+    name: 'a fact that the module does not report',
+    given: { criteria: { stauts: { type: 'status_in', query: [200] } } },
+    problems: [
+      'mistake probes.a.success_criteria.stauts: is not a fact that module "url_probe" reports; did you mean "status"?',
+    ],
+  },
+  {
+    name: 'an unknown criterion',
+    given: { criteria: { status: { type: 'status_is', query: [200] } } },
+    problems: [
+      'mistake probes.a.success_criteria.status.type: "status_is" is not a type of criterion; re_search, status_in are allowed; did you mean "status_in"?',
+    ],
+  },
+  {
+    name: 'a bad query of one criterion in a list',
+    given: {
+      criteria: {
+        body: [
+          { type: 're_search', query: 'ok' },
+          { type: 're_search', query: '[' },
+        ],
+      },
+    },
+    problems: ['mistake probes.a.success_criteria.body[1].query: "[" is not a pattern: missing closing ]'],
+  },
+  {
+    name: 'a pattern that RE2 does not know',
+    given: { criteria: { body: { type: 're_search', query: '(?!red)green' } } },
+    problems: [
+      'mistake probes.a.success_criteria.body.query: "(?!red)green" has a look-ahead "(?!", which RE2 does not know, since it cannot be matched in linear time',
+    ],
+  },
+  {
+    name: 'a negative timeout',
+    given: { query: { ...URL, timeout: -1 } },
+    problems: ['mistake probes.a.query.timeout: -1 is out of range; 1 ms to 10 min is allowed'],
+  },
+  {
+    name: 'an absurd timeout',
+    given: { query: { ...URL, timeout: 1e9 } },
+    problems: ['mistake probes.a.query.timeout: 1000000000 is out of range; 1 ms to 10 min is allowed'],
+  },
+  {
+    name: 'an invalid URL',
+    given: { query: { url: 'localhost:9200' } },
+    problems: [
+      'mistake probes.a.query.url: "localhost:9200" is not an http or https URL; write it like http://localhost:9200/_cat/health',
+    ],
+  },
+  {
+    name: 'an unknown key of the query',
+    given: { query: { ...URL, headers: {} } },
+    problems: ['mistake probes.a.query.headers: is not a known key; did you mean "header"?'],
+  },
+  {
+    name: 'no criteria where the module has none of its own',
+    given: { module: 'typed', query: {} },
+    problems: [
+      'mistake probes.a.success_criteria: is missing; module "typed" has no criteria of its own, so name a fact to judge: word',
+    ],
+  },
+]
+for (const { name, given, problems } of mistakes) {
+  test(`prepareProbe() refuses ${name}`, async () => assert.deepEqual(await problemsOf(given), problems))
+}
+
+test('prepareProbe() takes the timeout of the query, and the criteria of the module where none are given', async () => {
+  const config = {
+    name: 'a',
+    path: ['probes', 'a'],
+    module: 'url_probe',
+    isEnabled: true,
+    periodMs: 1000,
+    criteria: undefined,
+  }
+  const { probe } = await prepareProbe({ ...config, query: { ...URL, timeout: '250ms' } }, catalog)
+  assert.equal(probe?.timeoutMs, 250)
+  assert.deepEqual(
+    probe?.criteria.map(({ fact, judge }) => [fact, judge(204), judge(404)]),
+    [['status', undefined, '404 is not one of 2xx']],
+  )
+})
