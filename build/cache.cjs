@@ -1,5 +1,5 @@
-// Writes V8's compiled code of the bundled app: node cache.cjs APP CACHE. Run with --random-seed, it gives the same
-// bytes every time. The app is run once, so that the functions it needs at its start are in the cache as well.
+// Writes V8's compiled code of the bundled app: node cache.cjs APP CACHE. Run with --predictable and --random-seed, it
+// gives the same bytes every time. The app is run once, so that the functions it needs at its start are in the cache as well.
 const { readFileSync, writeFileSync } = require('node:fs')
 const { Script } = require('node:vm')
 
