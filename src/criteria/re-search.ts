@@ -1,6 +1,6 @@
 import { CriterionError, type CriterionType } from './criterion-type.ts'
-import { PatternError } from './python-cursor.ts'
-import { compilePattern, type Search } from './python-pattern.ts'
+import { PatternError } from './python/cursor.ts'
+import { compilePattern, type Search } from './python/pattern.ts'
 import { quote, textOf } from './quote.ts'
 
 /** Holds when a pattern, as Python's `re.search` understands it, is found anywhere in the fact's text. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { PatternError } from '../../src/criteria/python-cursor.ts'
-import { compilePattern } from '../../src/criteria/python-pattern.ts'
+import { PatternError } from '../../../src/criteria/python/cursor.ts'
+import { compilePattern } from '../../../src/criteria/python/pattern.ts'
 
 const raw = String.raw
 

@@ -1,8 +1,8 @@
-import { writeLiteral, writeSet } from './python-charset.ts'
-import { Cursor, PatternError, unsupported } from './python-cursor.ts'
-import { readEscape } from './python-escape.ts'
-import { type Flags, readGlobalFlags, readGroupFlags } from './python-flags.ts'
-import { parseSet } from './python-set.ts'
+import { writeLiteral, writeSet } from './charset.ts'
+import { Cursor, PatternError, unsupported } from './cursor.ts'
+import { readEscape } from './escape.ts'
+import { type Flags, readGlobalFlags, readGroupFlags } from './flags.ts'
+import { parseSet } from './set.ts'
 
 /** A pattern as a tree. Greed and groups' names are left out: they do not change whether a text matches. */
 export type Node =

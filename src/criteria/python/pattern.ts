@@ -1,7 +1,7 @@
 import { RE2JS, RE2JSSyntaxException } from 're2js'
-import { PatternError } from './python-cursor.ts'
-import { type Node, type Place, parsePattern } from './python-parser.ts'
-import { spell } from './python-spelling.ts'
+import { PatternError } from './cursor.ts'
+import { type Node, type Place, parsePattern } from './parser.ts'
+import { spell } from './spelling.ts'
 
 /** Tells whether a pattern is found in a text, in time linear to the text's length. */
 export type Search = (text: string) => boolean

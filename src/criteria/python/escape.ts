@@ -1,5 +1,5 @@
-import type { Category } from './python-charset.ts'
-import { type Cursor, PatternError, unsupported } from './python-cursor.ts'
+import type { Category } from './charset.ts'
+import { type Cursor, PatternError, unsupported } from './cursor.ts'
 
 /** What an escape stands for: one character, or a category of characters. */
 export type Escape = { codePoint: number } | { category: Category }

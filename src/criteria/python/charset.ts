@@ -1,4 +1,4 @@
-import { chooseOrbits } from './python-case.ts'
+import { chooseOrbits } from './case.ts'
 
 /** A range of code points, or one of Python's categories by the letter of its escape. */
 export type Member = { from: number; to: number } | { category: Category }

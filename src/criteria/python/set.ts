@@ -1,6 +1,6 @@
-import { type CharacterFlags, type Member, writeSet } from './python-charset.ts'
-import { type Cursor, PatternError } from './python-cursor.ts'
-import { type Escape, readEscape } from './python-escape.ts'
+import { type CharacterFlags, type Member, writeSet } from './charset.ts'
+import { type Cursor, PatternError } from './cursor.ts'
+import { type Escape, readEscape } from './escape.ts'
 
 /** Reads a set from behind its opening bracket, and writes it as RE2 knows it. */
 export function parseSet(cursor: Cursor, flags: CharacterFlags): string {

@@ -1,4 +1,4 @@
-import { type Cursor, PatternError } from './python-cursor.ts'
+import { type Cursor, PatternError } from './cursor.ts'
 
 /** The flags that a part of a pattern stands under. */
 export interface Flags {
