@@ -11,7 +11,7 @@ import { createResponder } from '../spiderman/responder.ts'
 import { listen } from '../spiderman/server.ts'
 import { createFlagReader, describeFault } from '../status/reader.ts'
 import { ROLE_VARIABLE, WATCHMAN_ROLE } from '../watchman/messages.ts'
-import { superviseWatchMan } from '../watchman/supervisor.ts'
+import { createSupervisor } from '../watchman/supervisor.ts'
 import { validateProbes } from './validate.ts'
 
 /** A DeadPool at work. */
@@ -45,18 +45,17 @@ export async function run(loaded: LoadedConfig, carried: Carried): Promise<Runni
   const probes = config.probes.filter((probe) => probe.isEnabled).map((probe) => probe.name)
   const { baseUrl, tokens, name, host, port } = config.web
   const { statusFolder: folder, staleAfterMs } = config.watchman
-  // The server listens before the fork: a port in use must not leave a watcher behind.
-  const parts: { readVerdict?: ReturnType<typeof createVerdictSource> } = {}
-  const readVerdict = () => (parts.readVerdict as ReturnType<typeof createVerdictSource>)()
-  const server = await listen(createResponder({ baseUrl, tokens, name, readVerdict, log }), host, port)
-  const watcher = superviseWatchMan({
+  const watcher = createSupervisor({
     spawn: () => forkWatchMan(probes.length),
     start: { kind: 'start', file: config.file, text: loaded.text },
     staleAfterMs,
     log,
   })
   const reader = createFlagReader({ folder, probes, isKnown: (probe) => watcher.reports.get(probe)?.life === 'dead' })
-  parts.readVerdict = createVerdictSource({ probes, reader, watcher, log })
+  const readVerdict = createVerdictSource({ probes, reader, watcher, log })
+  // Listening comes before the fork: a port in use must not leave a watcher behind.
+  const server = await listen(createResponder({ baseUrl, tokens, name, readVerdict, log }), host, port)
+  watcher.launch()
   log.info(`DeadPool ${carried.version} answers at ${server.url}${baseUrl}`, { config: config.file })
 
   return {

@@ -20,6 +20,8 @@ const STOP_TIMEOUT_MS = 1000
 const TICK_MS = 250
 
 export interface Supervisor {
+  /** Forks WatchMan for the first time. */
+  launch(): void
   /** What WatchMan last said of each probe; it outlives the WatchMan that said it. */
   reports: ReadonlyMap<string, Report>
   /** Grows with every report. */
@@ -38,23 +40,27 @@ export interface SupervisorOptions {
   log: Log
 }
 
-/** Starts WatchMan and keeps it running: one that ends is started again, after a pause that grows while it keeps ending. */
-export function superviseWatchMan({ spawn, start, staleAfterMs, log }: SupervisorOptions): Supervisor {
+/**
+ * Creates the supervisor of WatchMan, which keeps it running once it is launched: a watcher that ends is started again,
+ * after a pause that grows while it keeps ending.
+ */
+export function createSupervisor({ spawn, start, staleAfterMs, log }: SupervisorOptions): Supervisor {
   const reports = new Map<string, Report>()
   let version = 0
   let silentMs = 0
   let heardWallMs = Date.now()
-  let tickedMs = performance.now()
+  let tickedMs = 0
+  let ticker: NodeJS.Timeout | undefined
   let pauseMs = FIRST_PAUSE_MS
   let child: ChildProcess | undefined
   let restart: NodeJS.Timeout | undefined
   let isStopping = false
 
-  const ticker = setInterval(() => {
+  function tick(): void {
     const nowMs = performance.now()
     silentMs += Math.min(nowMs - tickedMs, 2 * TICK_MS)
     tickedMs = nowMs
-  }, TICK_MS)
+  }
 
   function hear(message: WatchmanMessage): void {
     silentMs = 0
@@ -65,10 +71,8 @@ export function superviseWatchMan({ spawn, start, staleAfterMs, log }: Superviso
     version++
   }
 
-  function launch(): void {
+  function fork(): void {
     const startedMs = performance.now()
-    const started = spawn()
-    child = started
     let isOver = false
     const end = (how: string) => {
       if (isOver) return
@@ -77,18 +81,34 @@ export function superviseWatchMan({ spawn, start, staleAfterMs, log }: Superviso
       if (isStopping) return
       if (performance.now() - startedMs > WELL_MS) pauseMs = FIRST_PAUSE_MS
       log.error(`WatchMan ended (${how}); starting it again in ${formatDuration(pauseMs)}`)
-      restart = setTimeout(launch, pauseMs)
+      restart = setTimeout(fork, pauseMs)
       pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
     }
+    let started: ChildProcess
+    try {
+      started = spawn()
+    } catch (error) {
+      return end((error as Error).message)
+    }
+    child = started
     started.on('message', hear)
-    started.on('error', (error) => end(error.message))
+    started.on('error', (error) => {
+      // Whatever failed, there must never be two watchers: this one ends, and its exit starts the next.
+      if (started.pid === undefined) end(error.message)
+      else started.kill('SIGKILL')
+    })
     started.on('exit', (code, signal) => end(signal ? `killed by ${signal}` : `exit code ${code}`))
     // A watcher that dies before it reads this reports itself by its exit.
     started.send(start, () => undefined)
   }
 
-  launch()
   return {
+    launch() {
+      tickedMs = performance.now()
+      heardWallMs = Date.now()
+      ticker = setInterval(tick, TICK_MS)
+      fork()
+    },
     reports,
     version: () => version,
     silentSinceMs: () => (silentMs > staleAfterMs ? heardWallMs : undefined),
