@@ -88,7 +88,8 @@ export function createSupervisor({ spawn, start, staleAfterMs, log }: Supervisor
     try {
       started = spawn()
     } catch (error) {
-      return end((error as Error).message)
+      end((error as Error).message)
+      return
     }
     child = started
     started.on('message', hear)
