@@ -3,7 +3,7 @@ import { isMainThread } from 'node:worker_threads'
 import { carried } from '#carried'
 import { type Command, parseCommandLine } from './cli/command-line.ts'
 import { HELP, UsageError } from './cli/usage.ts'
-import { findConfig } from './config/find.ts'
+import { findConfig, isConfigThere } from './config/find.ts'
 import { loadConfig } from './config/load.ts'
 import { ConfigError } from './config/problem.ts'
 import { ROLE_VARIABLE, type StartMessage, WATCHMAN_ROLE } from './watchman/messages.ts'
@@ -17,9 +17,8 @@ async function main(args: string[]): Promise<void> {
   try {
     await execute(parseCommandLine(args))
   } catch (error) {
-    process.exitCode = report(error)
     // What else is open (a log's socket, a module's thread) must not hold a failed start.
-    process.exit()
+    end(report(error), error instanceof ConfigError && error.isDiskHanging)
   }
 }
 
@@ -42,10 +41,16 @@ async function execute(command: Command): Promise<void> {
       const { run } = await import('./cli/run.ts')
       const running = await run(loaded, carried)
       for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-        process.once(signal, () => void running.stop(signal).finally(() => process.exit(0)))
+        process.once(signal, () => void running.stop(signal).finally(() => end(0, running.isDiskHanging())))
       }
     }
   }
+}
+
+/** Ends the process. A thread that waits for a hanging disk would hold `exit` for ever, but not a signal. */
+function end(code: number, isDiskHanging: boolean): void {
+  if (isDiskHanging) process.kill(process.pid, 'SIGKILL')
+  process.exit(code)
 }
 
 async function modules(command: Extract<Command, { name: 'modules' }>): Promise<void> {
@@ -53,7 +58,9 @@ async function modules(command: Extract<Command, { name: 'modules' }>): Promise<
   if (command.types) return print(await carried.types())
   if (command.eject) return print(`${ejectModule(command.eject, carried, process.cwd())}\n`)
   const { moduleFolderOf } = await import('./modules/catalog.ts')
-  const folder = command.config ? moduleFolderOf(load(command.config).config, carried) : join(carried.home, 'mod')
+  const options = { option: command.config, env: process.env, cwd: process.cwd(), home: carried.home }
+  const hasConfig = command.config !== undefined || isConfigThere(options)
+  const folder = hasConfig ? moduleFolderOf(load(command.config).config, carried) : join(carried.home, 'mod')
   return print(await listModules(folder, carried))
 }
 
@@ -65,6 +72,8 @@ function load(option: string | undefined) {
 }
 
 function print(text: string): void {
+  // Whoever reads no further, as `head` does, has what it wanted.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
   process.stdout.write(text)
 }
 
@@ -95,7 +104,8 @@ function watch(): void {
   // Ctrl-C reaches both processes; SpiderMan decides, and its end ends this one.
   process.on('SIGINT', () => undefined)
   process.on('SIGTERM', () => setTimeout(() => process.exit(0), 1500).unref())
-  process.once('disconnect', () => process.exit(0))
+  // Not by exit(), which a thread that waits for a hanging disk would hold; all that matters here is on disk already.
+  process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
   process.once('message', async (start: StartMessage) => {
     const { startWatchMan } = await import('./watchman/watchman.ts')
     const send = (message: unknown) => {

@@ -5,6 +5,7 @@ import { type Config, type LoadedConfig, refuseMistakes } from '../config/load.t
 import type { Problem } from '../config/problem.ts'
 import { createCatalog, moduleFolderOf } from '../modules/catalog.ts'
 import type { Origin } from '../modules/module.ts'
+import { answerWithin, FOLDER_TIMEOUT_MS } from '../status/answer-within.ts'
 import { describeFault } from '../status/reader.ts'
 import { validateProbes } from './validate.ts'
 
@@ -30,7 +31,7 @@ function describe(config: Config, carried: Carried): string[] {
   const modules = [...new Set(config.probes.map((probe) => probe.module))]
   return [
     `${config.file}: OK`,
-    `answers at http://${config.web.host}:${config.web.port}${config.web.baseUrl} as "${config.web.name}"`,
+    `answers at http://${config.web.host.includes(':') ? `[${config.web.host}]` : config.web.host}:${config.web.port}${config.web.baseUrl} as "${config.web.name}"`,
     `flags in ${config.watchman.statusFolder}`,
     `${count(enabled.length, 'probe')} enabled${list(enabled)}`,
     `${count(disabled.length, 'probe')} disabled${list(disabled)}`,
@@ -59,23 +60,24 @@ function list(probes: { name: string }[]): string {
 
 /** Checks that flags could be kept, without making anything. */
 async function checkFolder({ watchman }: Config): Promise<Problem[]> {
-  const path = ['WatchMan', 'probe_status_folder']
-  let folder = watchman.statusFolder
-  for (;;) {
-    try {
-      const isFolder = (await stat(folder)).isDirectory()
-      if (!isFolder)
-        return [{ kind: 'mistake', path, message: `flags cannot be kept there: ${folder} is not a folder` }]
-      await access(folder, constants.W_OK | constants.X_OK)
-      return []
-    } catch (error) {
-      // A folder that is not there yet will be made: then the one above it counts.
-      const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT' && dirname(folder) !== folder
-      if (!isMissing) {
-        const fault = describeFault(folder, error as NodeJS.ErrnoException)
-        return [{ kind: 'mistake', path, message: `flags cannot be kept there: ${fault}` }]
-      }
-      folder = dirname(folder)
-    }
+  const folder = watchman.statusFolder
+  try {
+    await answerWithin(FOLDER_TIMEOUT_MS, tryFolder(folder))
+    return []
+  } catch (error) {
+    const message = `flags cannot be kept there: ${describeFault(folder, error as NodeJS.ErrnoException)}`
+    return [{ kind: 'mistake', path: ['WatchMan', 'probe_status_folder'], message }]
+  }
+}
+
+/** A folder that is not there yet will be made: then the one above it counts. */
+async function tryFolder(folder: string): Promise<void> {
+  try {
+    if (!(await stat(folder)).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' })
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT' && dirname(folder) !== folder
+    if (!isMissing) throw error
+    await tryFolder(dirname(folder))
   }
 }

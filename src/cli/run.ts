@@ -9,6 +9,7 @@ import { createLog } from '../log/create-log.ts'
 import { createVerdictSource } from '../spiderman/evidence.ts'
 import { createResponder } from '../spiderman/responder.ts'
 import { listen } from '../spiderman/server.ts'
+import { answerWithin, FOLDER_TIMEOUT_MS, NO_ANSWER } from '../status/answer-within.ts'
 import { createFlagReader, describeFault } from '../status/reader.ts'
 import { ROLE_VARIABLE, WATCHMAN_ROLE } from '../watchman/messages.ts'
 import { createSupervisor } from '../watchman/supervisor.ts'
@@ -17,6 +18,8 @@ import { validateProbes } from './validate.ts'
 /** A DeadPool at work. */
 export interface Running {
   url: string
+  /** Whether the status folder's disk does not answer: a thread waits for it, and cannot be ended in good order. */
+  isDiskHanging(): boolean
   /** Stops both processes; flags stay as they are. */
   stop(reason: string): Promise<void>
 }
@@ -60,6 +63,7 @@ export async function run(loaded: LoadedConfig, carried: Carried): Promise<Runni
 
   return {
     url: server.url,
+    isDiskHanging: () => reader.isHanging(),
     async stop(reason) {
       log.info(`stopping: ${reason}`)
       await Promise.all([server.close(), watcher.stop()])
@@ -72,13 +76,19 @@ export async function run(loaded: LoadedConfig, carried: Carried): Promise<Runni
 async function readyFolder({ config, format }: LoadedConfig): Promise<void> {
   const folder = config.watchman.statusFolder
   try {
-    await mkdir(folder, { recursive: true })
-    if (!(await stat(folder)).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' })
-    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+    await answerWithin(FOLDER_TIMEOUT_MS, makeFolder(folder))
   } catch (error) {
-    const message = `flags cannot be kept there: ${describeFault(folder, error as NodeJS.ErrnoException)}`
-    throw new ConfigError(format([{ kind: 'mistake', path: ['WatchMan', 'probe_status_folder'], message }]))
+    const fault = error as NodeJS.ErrnoException
+    const message = `flags cannot be kept there: ${describeFault(folder, fault)}`
+    const lines = format([{ kind: 'mistake', path: ['WatchMan', 'probe_status_folder'], message }])
+    throw new ConfigError(lines, { isDiskHanging: fault.code === NO_ANSWER })
   }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  if (!(await stat(folder)).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' })
+  await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
 /**

@@ -59,7 +59,7 @@ export function loadConfig(
   const folder = dirname(file)
   const { tokens, problems: tokenProblems } = readTokens(web?.access_token ?? [], folder, env)
   problems.push(...tokenProblems)
-  if (probes.length > 0 && probes.every((probe) => !probe.isEnabled)) {
+  if (probes.every((probe) => !probe.isEnabled) && !problems.some(({ kind }) => kind === 'mistake')) {
     problems.push({ kind: 'warning', path: ['probes'], message: 'no probe is enabled: the answer will always be OK' })
   }
   const log = generic?.log ?? DEFAULT_TARGETS

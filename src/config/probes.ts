@@ -20,7 +20,7 @@ export interface ProbeConfig {
 const TOP: Path = ['probes']
 const INNER: Path = ['WatchMan', 'probes']
 
-/** Reads all probes, in the order of the file; those with a mistake are left out of `probes`. */
+/** Reads all probes, in the order of the file. One with a mistake is there as far as it could be read. */
 export function readProbes(source: Source): { probes: ProbeConfig[]; problems: Problem[] } {
   const problems = checkPlaces(source)
   const names = [TOP, INNER].flatMap((parent) =>
@@ -34,12 +34,23 @@ export function readProbes(source: Source): { probes: ProbeConfig[]; problems: P
     if (!parsed.success) {
       const found = explainIssues(probeSchema, given, parsed.error.issues)
       problems.push(...found.map((problem) => ({ ...problem, path: [...path, ...problem.path] })))
+      const rest = salvage(name, path, given)
+      if (rest) probes.push(rest)
       continue
     }
     const { module, isEnabled, period: periodMs, query = {}, success_criteria: criteria } = parsed.data
     probes.push({ name, path, module, isEnabled, periodMs, query, criteria })
   }
   return { probes, problems }
+}
+
+/** Of a probe with a mistake, what its module can still look at: so that all its mistakes are told in one go. */
+function salvage(name: string, path: Path, given: unknown): ProbeConfig | undefined {
+  if (typeof given !== 'object' || given === null) return undefined
+  const { module, query = {}, success_criteria } = given as Record<string, unknown>
+  if (typeof module !== 'string') return undefined
+  const criteria = probeSchema.shape.success_criteria.safeParse(success_criteria).data
+  return { name, path, module, isEnabled: true, periodMs: 3000, query, criteria }
 }
 
 function checkPlaces(source: Source): Problem[] {

@@ -25,10 +25,13 @@ export interface Place {
 export class ConfigError extends Error {
   override name = 'ConfigError'
   readonly lines: readonly string[]
+  /** Set when a disk does not answer: a thread waits for it, and the process cannot end in good order. */
+  readonly isDiskHanging: boolean
 
-  constructor(lines: readonly string[]) {
+  constructor(lines: readonly string[], { isDiskHanging = false } = {}) {
     super(lines.join('\n'))
     this.lines = lines
+    this.isDiskHanging = isDiskHanging
   }
 }
 

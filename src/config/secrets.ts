@@ -51,6 +51,9 @@ export function collectSecrets(value: unknown, isSecret = false): Set<string> {
     } else if (Array.isArray(part)) {
       for (const item of part) visit(item, secret)
     } else if (typeof part === 'object' && part !== null) {
+      // {env: NAME} and {file: PATH} say where a secret is; they are none themselves.
+      const isReference = secret && /^(?:env|file)$/.test(Object.keys(part).join())
+      if (isReference) return
       for (const [key, item] of Object.entries(part)) visit(item, secret || isSecretKey(key))
     }
   }

@@ -21,11 +21,16 @@ function serveLibraries(): void {
   registerHooks({
     resolve(specifier, context, nextResolve) {
       const isCarried = Object.hasOwn(LIBRARIES, specifier)
+      const resolveAsModule = () => {
+        const found = nextResolve(specifier, context)
+        const format = formatOf(found.url)
+        return format ? { ...found, format } : found
+      }
       const virtual = { url: `${SCHEME}${specifier}`, format: 'module', shortCircuit: true } as const
       if (specifier === 'deadpool') return virtual
-      if (!isCarried) return nextResolve(specifier, context)
+      if (!isCarried) return resolveAsModule()
       try {
-        return nextResolve(specifier, context)
+        return resolveAsModule()
       } catch {
         return virtual // not installed beside the module
       }
@@ -40,6 +45,13 @@ function serveLibraries(): void {
       return { format: 'module', shortCircuit: true, source: `export const { ${named} } = ${library}${rest}` }
     },
   })
+}
+
+/** A module is an ES module, whatever a `package.json` beside it says; what it has installed is left as it is. */
+function formatOf(url: string): string | undefined {
+  if (!url.startsWith('file:') || url.includes('/node_modules/')) return undefined
+  if (url.endsWith('.ts')) return 'module-typescript'
+  return url.endsWith('.js') ? 'module' : undefined
 }
 
 async function loadModule(file: string): Promise<Probe> {

@@ -36,6 +36,7 @@ export function createVerdictSource({ probes, reader, watcher, log }: VerdictSou
     if (verdict && isSame) return verdict
     if (fresh[0] !== basis[0]) versionSeenMs = performance.now()
     const former = verdict
+    if (folder.fault !== basis[3]) logFault(log, folder.fault)
     verdict = decide({ probes, folder, reports: watcher.reports, watcherSilentSinceMs: watcher.silentSinceMs() })
     basis = fresh
     logTurn(log, former, verdict)
@@ -49,6 +50,11 @@ export function createVerdictSource({ probes, reader, watcher, log }: VerdictSou
     const isReadBefore = version !== basis[0] || folder.beganMs <= versionSeenMs
     return [version, isReadBefore, folder.flags, folder.fault, watcher.silentSinceMs()]
   }
+}
+
+function logFault(log: Log, fault: string | undefined): void {
+  if (fault === undefined) log.info('the status folder can be read again')
+  else log.error(`the status folder cannot be read: ${fault}; answers follow the checks`)
 }
 
 /** Says when the answer turns, which is what moves clients. */

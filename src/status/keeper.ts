@@ -1,6 +1,7 @@
 import { mkdir, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
+import { formatDuration } from '../config/duration.ts'
 import type { Flag } from '../verdict/verdict.ts'
 import { draftFile, flagFile, formatFlag } from './flag.ts'
 import { describeFault, type FolderView } from './reader.ts'
@@ -17,8 +18,11 @@ export interface FlagKeeper {
    * throws; of several wishes for one probe the last one counts.
    */
   want(probe: string, flag: Flag | undefined): void
-  /** Compares a fresh `view` with the last wish for `probe`, and sets right what somebody else changed. */
-  compare(probe: string, view: FolderView): void
+  /**
+   * Compares a fresh `view` with the last wish for `probe`, and sets right what somebody else changed: says what that
+   * was, if anything.
+   */
+  compare(probe: string, view: FolderView): 'made by hand' | 'removed by hand' | undefined
 }
 
 export interface FlagKeeperOptions {
@@ -32,7 +36,12 @@ interface Wish {
   /** Whether the disk is known to agree with `flag`. */
   isDone: boolean
   isRunning: boolean
+  /** When it was last carried out, on the monotonic clock: older views of the folder do not count. */
+  doneMs: number
 }
+
+/** A disk that has not answered by then is spoken of; the flag is set when it does. */
+const PATIENCE_MS = 2000
 
 /** Creates the one writer of flags. It belongs to WatchMan; everybody else only reads. */
 export function createFlagKeeper({ folder, onSettled }: FlagKeeperOptions): FlagKeeper {
@@ -45,27 +54,35 @@ export function createFlagKeeper({ folder, onSettled }: FlagKeeperOptions): Flag
     let fault: string | undefined
     while (!wish.isDone && fault === undefined) {
       const { flag } = wish
+      const impatience = setTimeout(() => {
+        onSettled({ probe, fault: `${folder} did not answer within ${formatDuration(PATIENCE_MS)}` })
+      }, PATIENCE_MS)
       fault = await limit(() => setFlag(folder, probe, flag))
+      clearTimeout(impatience)
       wish.isDone = fault === undefined && wish.flag === flag
     }
     wish.isRunning = false
+    wish.doneMs = performance.now()
     onSettled({ probe, fault })
   }
 
   return {
     want(probe, flag) {
-      const wish = wishes.get(probe) ?? { flag, isDone: false, isRunning: false }
+      const wish = wishes.get(probe) ?? { flag, isDone: false, isRunning: false, doneMs: 0 }
       wishes.set(probe, wish)
       Object.assign(wish, { flag, isDone: false })
       if (!wish.isRunning) void carryOut(probe, wish)
     },
     compare(probe, view) {
       const wish = wishes.get(probe)
-      if (!wish || wish.isRunning) return
-      const isRight = wish.isDone && view.fault === undefined && view.flags.has(probe) === (wish.flag !== undefined)
-      if (isRight) return
+      if (!wish || wish.isRunning || view.beganMs <= wish.doneMs) return undefined
+      const stands = view.flags.has(probe)
+      const isChanged = wish.isDone && view.fault === undefined && stands !== (wish.flag !== undefined)
+      if (wish.isDone && view.fault === undefined && !isChanged) return undefined
       wish.isDone = false
       void carryOut(probe, wish)
+      if (!isChanged) return undefined
+      return stands ? 'made by hand' : 'removed by hand'
     },
   }
 }

@@ -3,6 +3,7 @@ import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import type { Flag } from '../verdict/verdict.ts'
+import { NO_ANSWER } from './answer-within.ts'
 import { flagFile, MAX_FLAG_BYTES, parseFlag, probeOfFile } from './flag.ts'
 
 /** The status folder as it was seen by one reading. */
@@ -18,6 +19,8 @@ export interface FolderView {
 export interface FlagReader {
   /** Looks into the folder, at most as long as `timeoutMs`; it never rejects. */
   read(): Promise<FolderView>
+  /** Whether the disk has not answered the last reading yet, though its time is over. */
+  isHanging(): boolean
 }
 
 export interface FlagReaderOptions {
@@ -100,6 +103,7 @@ export function createFlagReader(options: FlagReaderOptions): FlagReader {
   }
 
   return {
+    isHanging: () => isHanging,
     read() {
       if (isHanging) return Promise.resolve(hangingView())
       if (!running) return start()
@@ -160,6 +164,8 @@ export function describeFault(folder: string, error: NodeJS.ErrnoException): str
       return `${folder}: permission denied`
     case 'EROFS':
       return `${folder} is on a read-only file system`
+    case NO_ANSWER:
+      return `${folder}: its disk does not answer`
     case 'ENOSPC':
       return `${folder}: no space left on the disk`
     default:

@@ -53,6 +53,15 @@ async function observe(
   return reason === undefined ? { kind: 'alive' } : { kind: 'dead', reason }
 }
 
+/** An error's message, and its cause's where that says more: libraries wrap what the system said. */
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const message = error.message || error.name
+  const { cause } = error
+  if (!(cause instanceof Error) || error instanceof Dead || message.includes(cause.message)) return message
+  return `${message}: ${describeError(cause)}`
+}
+
 /** Codes that tell of this host's own trouble: the target was never reached, so nothing is known about it. */
 const OWN_TROUBLE: Record<string, string> = {
   EMFILE: 'this process has no file descriptors left',
@@ -80,7 +89,7 @@ const BUGS = new Set([
 
 /** Tells what an error of a module says: the target's trouble is dead, this host's own is unknown. */
 export function judgeError(error: unknown): Outcome {
-  const message = error instanceof Error ? error.message || error.name : String(error)
+  const message = describeError(error)
   if (error instanceof Dead || error instanceof ModuleError) return { kind: 'dead', reason: message }
   if (error instanceof Unknown) return { kind: 'unknown', reason: message }
   const code = findCode(error)

@@ -100,7 +100,10 @@ export function createWatcher(options: WatcherOptions): Watcher {
     async checkOnce() {
       const { outcome, tookMs, settled } = await check()
       conclude(outcome, tookMs)
-      void reader.read().then((view) => keeper.compare(config.name, view))
+      void reader.read().then((view) => {
+        const change = keeper.compare(config.name, view)
+        if (change) log.info(`the flag of ${config.name} was ${change}; the check just made sets it right`, about)
+      })
       await settleWithin(settled, ABANDON_MS, () => {
         log.error(`${config.name}: its module still runs a check that ended ${formatDuration(ABANDON_MS)} ago`, about)
       })

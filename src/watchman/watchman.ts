@@ -1,10 +1,10 @@
 import type { Carried } from '../carried/carried.ts'
-import { formatDuration } from '../config/duration.ts'
 import { type Config, loadConfig } from '../config/load.ts'
 import { createRedactor } from '../config/secrets.ts'
 import { createLog } from '../log/create-log.ts'
 import type { Log } from '../log/log.ts'
 import { createCatalog, moduleFolderOf } from '../modules/catalog.ts'
+import { answerWithin, FOLDER_TIMEOUT_MS } from '../status/answer-within.ts'
 import { createFlagKeeper } from '../status/keeper.ts'
 import { createFlagReader, describeFault } from '../status/reader.ts'
 import { tidyFolder } from '../status/tidy.ts'
@@ -17,9 +17,6 @@ import { createWatcher, type Watcher } from './watcher.ts'
 export interface Channel {
   send(message: WatchmanMessage): void
 }
-
-/** A status folder that has not been read by then is left for later; checking must not wait for a disk. */
-const TIDY_TIMEOUT_MS = 2000
 
 /** A WatchMan at work. */
 export interface WatchMan {
@@ -98,18 +95,11 @@ async function tidyOrGoOn(config: Config, log: Log): Promise<Map<string, Flag>> 
   const names = (isEnabled: boolean) =>
     new Set(config.probes.filter((probe) => probe.isEnabled === isEnabled).map(({ name }) => name))
   const { statusFolder: folder, clearOnStart: clear } = config.watchman
-  const tidying = tidyFolder(folder, { enabled: names(true), disabled: names(false), clear }).catch((error) => {
-    log.error(`the status folder cannot be read: ${describeFault(folder, error)}`)
-    return new Map<string, Flag>()
-  })
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<Map<string, Flag>>((resolve) => {
-    timer = setTimeout(() => {
-      log.error(`the status folder did not answer within ${formatDuration(TIDY_TIMEOUT_MS)}: ${folder}`)
-      resolve(new Map())
-    }, TIDY_TIMEOUT_MS)
-  })
-  const flags = await Promise.race([tidying, late])
-  clearTimeout(timer)
-  return flags
+  try {
+    const probes = { enabled: names(true), disabled: names(false), clear }
+    return await answerWithin(FOLDER_TIMEOUT_MS, tidyFolder(folder, probes))
+  } catch (error) {
+    log.error(`the status folder cannot be read: ${describeFault(folder, error as NodeJS.ErrnoException)}`)
+    return new Map()
+  }
 }

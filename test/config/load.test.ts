@@ -127,6 +127,22 @@ for (const [given, expected] of Object.entries(baseUrls)) {
   })
 }
 
+test('loadConfig() warns when there are no probes', () => {
+  const { problems } = load('WEB: { access_token: abcdefgh }\nprobes: {}\n')
+  assert.deepEqual(
+    problems.map(({ kind }) => kind),
+    ['warning'],
+  )
+})
+
+test('loadConfig() keeps of a probe with a mistake what its module can look at', () => {
+  const { config, problems } = loadConfig(join(folder, 'x.yml'), {
+    text: 'WEB: { access_token: abcdefgh }\nprobes: { a: { module: m, period: 0, query: { x: 1 } } }\n',
+  })
+  assert.equal(problems.length, 1)
+  assert.deepEqual([config.probes[0]?.module, config.probes[0]?.query], ['m', { x: 1 }])
+})
+
 test('loadConfig() warns when no probe is enabled', () => {
   const { problems } = load('WEB: { access_token: abcdefgh }\nprobes: { a: { module: m, isEnabled: False } }\n')
   assert.deepEqual(

@@ -40,3 +40,10 @@ test('createRedactor() takes out all secrets, the longest first, and leaves shor
   const redact = createRedactor(['abcd', 'abcdef', 'no'])
   assert.equal(redact('abcdef abcd no'), '*** *** no')
 })
+
+test('collectSecrets() takes neither the path of a file nor the name of a variable for a secret', () => {
+  assert.deepEqual(
+    [...collectSecrets({ access_token: [{ file: 'token' }, { env: 'TOKEN' }, 'abcdefgh'] })],
+    ['abcdefgh'],
+  )
+})

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { makeFolder, runBinary } from './binary.ts'
+import { BINARY, makeFolder, runBinary } from './binary.ts'
 
 const home = join(import.meta.dirname, '../..')
 const fixtures = join(home, 'test/fixtures')
@@ -107,7 +107,7 @@ probes:
   g: { module: ../../etc/passwd }
   h: { module: good, query: { mood: angry } }
   i: { module: throws }
-  j: { module: url_probe, query: { url: "http://h/" }, period: 0 }
+  j: { module: url_probe, query: { url: "h" }, period: 0 }
 `,
   )
   const { code, stdout, stderr } = await runBinary(['--check-config', '-c', join(folder, 'deadpool.yml')])
@@ -131,6 +131,7 @@ probes:
     'probes.g.module',
     'probes.h.query.mood',
     'probes.i.module',
+    'probes.j.query.url',
     'probes.j.period',
   ])
   const hints = [
@@ -182,6 +183,11 @@ test('deadpool modules lists each with its facts and where it comes from', async
     join(folder, 'deadpool.yml'),
     `WEB: { access_token: abcdefgh }\nWatchMan: { module_folder: ${fixtures}/modules }\nprobes: { a: { module: url_probe } }\n`,
   )
+  const byEnvironment = await runBinary(['modules'], {
+    cwd: '/',
+    env: { DEADPOOL_CONFIG: join(folder, 'deadpool.yml') },
+  })
+  assert.match(byEnvironment.stdout, /^good\n/m)
   const own = await runBinary(['modules'], { cwd: '/' })
   assert.match(
     own.stdout,
@@ -211,4 +217,11 @@ test('deadpool modules --types prints the types of the module "deadpool"', async
   assert.match(stdout, /declare module 'deadpool' \{/)
   assert.match(stdout, /defineProbe/)
   assert.equal(code, 0)
+})
+
+test('deadpool ends quietly when nobody reads its output to the end', async () => {
+  const { spawnSync } = await import('node:child_process')
+  const { stdout, stderr } = spawnSync('sh', ['-c', `"${BINARY}" modules --types | head -1`], { encoding: 'utf8' })
+  assert.match(stdout, /^\S/)
+  assert.equal(stderr, '')
 })

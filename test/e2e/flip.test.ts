@@ -79,6 +79,13 @@ test('a flag made or removed by hand counts at once, and the next check sets it 
   assert.equal((await deadpool.ask()).status, 200)
   await deadpool.becomes(503)
   assert.equal(existsSync(flag), true)
+  for (const change of ['made', 'removed']) {
+    const line = `the flag of elastic was ${change} by hand; the check just made sets it right`
+    assert.ok(
+      deadpool.log().some(({ message }) => message === line),
+      line,
+    )
+  }
 })
 
 test('a restart keeps the answer of a dead component, and clears flags of disabled and removed probes only', async (context) => {

@@ -153,3 +153,13 @@ test('createCatalog() lists modules without types and tests, and looks for .ts b
     assert.deepEqual(catalog.find('two'), { kind: 'file', path: join(copies, 'two.ts'), isStock: false })
     assert.equal(catalog.find('none'), undefined)
   }, copies))
+
+for (const type of ['commonjs', 'module', undefined]) {
+  test(`createCatalog() takes .ts and .js for modules, with "type": ${type} in a package.json beside them`, () =>
+    withCatalog(async (catalog) => {
+      writeFileSync(join(copies, 'package.json'), JSON.stringify({ type }))
+      for (const name of ['good.ts', 'common.js']) cpSync(join(folder, name), join(copies, name))
+      for (const name of ['good', 'common']) await catalog.open(name)
+      rmSync(join(copies, 'package.json'))
+    }, copies))
+}

@@ -86,7 +86,7 @@ const errors: { name: string; error: unknown; kind: 'dead' | 'unknown'; reason: 
     name: 'a refused connection, wrapped as fetch does',
     error: new TypeError('fetch failed', { cause: coded('ECONNREFUSED') }),
     kind: 'dead',
-    reason: 'fetch failed',
+    reason: 'fetch failed: ECONNREFUSED',
   },
   {
     name: 'a bug',
