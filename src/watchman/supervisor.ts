@@ -10,8 +10,9 @@ const LONGEST_PAUSE_MS = 5000
 /** A watcher that lived this long was well; its next restart comes quickly again. */
 const WELL_MS = 10_000
 
-/** How long a watcher may take to end by itself. */
+/** How long a watcher may take to end by itself, and then after SIGKILL. */
 const STOP_TIMEOUT_MS = 1000
+const KILL_TIMEOUT_MS = 500
 
 /**
  * Silence is counted in small steps of SpiderMan's own timer, each at most this long. If SpiderMan itself was stopped
@@ -120,10 +121,21 @@ export function createSupervisor({ spawn, start, staleAfterMs, log }: Supervisor
       if (!child) return
       const ending = child
       const gone = new Promise<void>((resolve) => ending.once('exit', () => resolve()))
-      const timer = setTimeout(() => ending.kill('SIGKILL'), STOP_TIMEOUT_MS)
       if (ending.connected) ending.disconnect()
-      await gone
-      clearTimeout(timer)
+      if (await isOverWithin(gone, STOP_TIMEOUT_MS)) return
+      ending.kill('SIGKILL')
+      // A process that waits for a frozen disk does not even obey that; it is gone when the disk answers.
+      await isOverWithin(gone, KILL_TIMEOUT_MS)
     },
   }
+}
+
+async function isOverWithin(over: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms)
+  })
+  const isOver = await Promise.race([over.then(() => true as const), late])
+  clearTimeout(timer)
+  return isOver
 }
