@@ -28,7 +28,8 @@ const CLOSE_TIMEOUT_MS = 1000
 
 /** @throws ListenError */
 export async function listen(app: Hono, host: string, port: number): Promise<ListeningServer> {
-  const server = createAdaptorServer({ fetch: app.fetch, serverOptions: LIMITS }) as Server
+  // HTTP/1.0 needs no Host, and simple checkers send none; which name it would be does not matter here.
+  const server = createAdaptorServer({ fetch: app.fetch, hostname: 'localhost', serverOptions: LIMITS }) as Server
   // A client that takes no answer, or sends a body that nobody wants, holds its connection at most this long.
   server.setTimeout(LIMITS.keepAliveTimeout)
   await new Promise<void>((resolve, reject) => {

@@ -77,6 +77,10 @@ test('a request as Cloudflare sends it is answered, in HTTP/1.0 too, and pipelin
   old.socket.write(`GET / HTTP/1.0\r\n${head}\r\n`)
   await old.ended
   assert.match(old.text(), /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nOK\nTEST SERVER\n$/s)
+  const hostless = dial(context, deadpool)
+  hostless.socket.write(`GET / HTTP/1.0\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`)
+  await hostless.ended
+  assert.match(hostless.text(), /^HTTP\/1\.1 200 OK\r\n/)
   const pipelined = dial(context, deadpool)
   pipelined.socket.write(
     `GET / HTTP/1.1\r\n${head}\r\nGET /none HTTP/1.1\r\n${head}\r\nGET / HTTP/1.1\r\n${head}Connection: close\r\n\r\n`,
