@@ -170,9 +170,14 @@ test('createFlagKeeper() sets right what was changed by hand', async () => {
 test('tidyFolder() removes drafts and flags of disabled and removed probes, and leaves the rest alone', async () => {
   const ours = 'refused\nsince 2026-01-01T00:00:00.000Z\n'
   for (const name of ['on.dead', 'off.dead', 'removed.dead', '.on.dead.99~']) put(name, ours)
+  put('off-by-hand.dead', 'maintenance')
   put('by-hand.dead', 'maintenance')
   put('notes.txt', ours)
-  const standing = await tidyFolder(folder, { enabled: new Set(['on']), disabled: new Set(['off']), clear: false })
+  const standing = await tidyFolder(folder, {
+    enabled: new Set(['on']),
+    disabled: new Set(['off', 'off-by-hand']),
+    clear: false,
+  })
   assert.deepEqual([...standing], [['on', { reason: 'refused', sinceMs: Date.UTC(2026, 0) }]])
   assert.deepEqual(readdirSync(folder).sort(), ['by-hand.dead', 'notes.txt', 'on.dead'])
 })

@@ -46,6 +46,13 @@ test('runCheck() settles only when a module that ignores its signal is done', as
   await settled
 })
 
+test('runCheck() leaves no timer behind', async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  const before = timers()
+  await checkOf(async () => ({ status: 200 }), 60_000)
+  assert.equal(timers(), before)
+})
+
 test('runCheck() takes a module that throws before its first await like any other', async () => {
   const { outcome } = await checkOf(() => {
     throw new Dead('refused')
