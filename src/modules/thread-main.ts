@@ -9,7 +9,7 @@ import type { PreparedQuery } from './module.ts'
 import type { ThreadReply, ThreadRequest, ThreadStart } from './thread-messages.ts'
 import { copyError } from './thrown.ts'
 
-/** What a module beside the binary can import without a `node_modules`: its face, and what stock modules stand on. */
+/** What a module beside the binary can import without a `node_modules`: its face, and ky for convenience. */
 const LIBRARIES: Record<string, Record<string, unknown>> = { deadpool: face, ky }
 
 const SCHEME = 'deadpool-library:'
