@@ -6,6 +6,7 @@ import { BINARY } from '../e2e/binary.ts'
 import { measureAnswers } from './answers.ts'
 import { measureChecks } from './checks.ts'
 import { writeDocument } from './document.ts'
+import { measureFlip } from './flip.ts'
 import { describeMachine } from './machine.ts'
 import { measureMemory } from './memory.ts'
 import { formatTable, type Row } from './row.ts'
@@ -34,6 +35,7 @@ export interface Bench {
 const PARTS: Record<string, (bench: Bench) => Promise<Row[]>> = {
   answers: measureAnswers,
   checks: measureChecks,
+  flip: measureFlip,
   start: measureStart,
   memory: measureMemory,
   size: measureSize,

@@ -16,8 +16,8 @@ export interface ProbesOptions {
   count: number
   /** As it is written in the configuration. */
   period: string
-  /** What all of them ask. */
-  url: string
+  /** What all of them ask, or each by its number. */
+  url: string | ((index: number) => string)
 }
 
 /** Writes a configuration with many equal probes, in the style that people write. */
@@ -28,7 +28,7 @@ export async function writeConfig({ folder }: Bench, { count, period, url }: Pro
     module: url_probe
     isEnabled: True
     period: ${period}
-    query: { url: '${url}', query_type: get, timeout: 5 }
+    query: { url: '${typeof url === 'string' ? url : url(index)}', query_type: get, timeout: 5 }
     success_criteria:
       status: { type: status_in, query: [200] }
       body: { type: re_search, query: 'elasticsearch+ green+' }

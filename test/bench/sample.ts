@@ -7,6 +7,13 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2
 }
 
+/** The value that so large a share of all values does not exceed (nearest rank): `quantile(latencies, 0.99)`. */
+export function quantile(values: readonly number[], share: number): number {
+  const value = values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(values.length * share) - 1)]
+  if (value === undefined) throw new Error('there is no quantile of nothing')
+  return value
+}
+
 /** The median of the ratios of two series that were measured round by round: what slows both in a round cancels out. */
 export function medianRatio(ours: readonly number[], theirs: readonly number[]): number {
   return median(ours.map((value, round) => value / (theirs[round] ?? Number.NaN)))
