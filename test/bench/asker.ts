@@ -4,22 +4,22 @@ import { firstDelay, startLoop } from '../../src/watchman/loop.ts'
 
 /**
  * Asks a URL again and again, as a program of its own, at the pace at which WatchMan runs that many probes:
- * `asker.ts BY URL COUNT PERIOD_MS`, BY being `node:http` or `url_probe`.
+ * `asker.ts BY URL COUNT PERIOD_MS`, BY being `node:http` or `url_probe`; `{index}` in URL becomes the number of the probe.
  */
 const [, , by, url = '', count, periodMs] = process.argv
-const ask = by === 'url_probe' ? await createModuleAsker() : askPlainly
 
 for (let index = 0; index < Number(count); index++) {
+  const ownUrl = url.replace('{index}', `${index}`)
   startLoop({
     periodMs: Number(periodMs),
     firstDelayMs: firstDelay(index, Number(count), Number(periodMs)),
-    run: ask,
+    run: by === 'url_probe' ? await createModuleAsker(ownUrl) : () => askPlainly(ownUrl),
   })
 }
 process.once('disconnect', () => process.exit(0))
 
 /** The least that a check can be: a fresh connection, the status and the whole body. */
-async function askPlainly(): Promise<void> {
+async function askPlainly(url: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   http
     .get(url, { agent: false }, (answer) => {
@@ -35,7 +35,7 @@ async function askPlainly(): Promise<void> {
 }
 
 /** The module alone, without WatchMan's deadline, criteria, flags and reports. */
-async function createModuleAsker(): Promise<() => Promise<void>> {
+async function createModuleAsker(url: string): Promise<() => Promise<void>> {
   const { Probe } = await import('../../mod/url_probe.ts')
   const { observe } = await prepareQuery(Probe, { url })
   const log = { debug() {}, info() {}, warn() {}, error() {} }

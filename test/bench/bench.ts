@@ -9,6 +9,7 @@ import { writeDocument } from './document.ts'
 import { measureFlip } from './flip.ts'
 import { describeMachine } from './machine.ts'
 import { measureMemory } from './memory.ts'
+import { measurePace } from './pace.ts'
 import { formatTable, type Row } from './row.ts'
 import { measureSize } from './size.ts'
 import { measureStart } from './start.ts'
@@ -35,6 +36,7 @@ export interface Bench {
 const PARTS: Record<string, (bench: Bench) => Promise<Row[]>> = {
   answers: measureAnswers,
   checks: measureChecks,
+  pace: measurePace,
   flip: measureFlip,
   start: measureStart,
   memory: measureMemory,
