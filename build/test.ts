@@ -12,7 +12,7 @@ if (files.length === 0) {
   process.stderr.write(`no test matches ${wanted.join(', ')}\n`)
   process.exit(2)
 }
-const { status } = spawnSync(process.execPath, ['--test', '--test-timeout=120000', ...files.sort()], {
+const { status } = spawnSync(process.execPath, ['--test', '--test-timeout=300000', ...files.sort()], {
   cwd: home,
   stdio: 'inherit',
 })

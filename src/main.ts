@@ -1,12 +1,14 @@
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { carried } from '#carried'
 import { type Command, parseCommandLine } from './cli/command-line.ts'
+import type { Printout } from './cli/place.ts'
 import { HELP, UsageError } from './cli/usage.ts'
 import { findConfig, isConfigThere } from './config/find.ts'
 import { loadConfig } from './config/load.ts'
 import { ConfigError } from './config/problem.ts'
-import { ROLE_VARIABLE, type StartMessage, WATCHMAN_ROLE } from './watchman/messages.ts'
+import { ROLE_VARIABLE, type SpidermanMessage, WATCHMAN_ROLE, type WatchmanMessage } from './watchman/messages.ts'
+import type { WatchMan } from './watchman/watchman.ts'
 
 /** Picks the role, wires the parts, and is the only place that ends a process. */
 if (!isMainThread) void import('./modules/thread-main.ts')
@@ -30,16 +32,27 @@ async function execute(command: Command): Promise<void> {
       return print(`deadpool ${carried.version} (${carried.commit || 'from sources'}, Node ${process.versions.node})\n`)
     case 'modules':
       return modules(command)
-    case 'check-config': {
-      const { checkConfig } = await import('./cli/check-config.ts')
-      const { lines, warnings } = await checkConfig(load(command.config), carried)
-      for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
-      return print(`${lines.join('\n')}\n`)
+    case 'check-config':
+      return checkConfiguration(command)
+    case 'simulate': {
+      const { simulate } = await import('./cli/simulate.ts')
+      return finish(simulate(load(command.config), command.simulated, command))
+    }
+    case 'status':
+    case 'drain':
+    case 'resume':
+    case 'mute':
+    case 'unmute':
+    case 'reload': {
+      const { executeInFolder } = await import('./cli/in-folder.ts')
+      const { env, stdout } = process
+      return finish(await executeInFolder(command, { carried, env, cwd: process.cwd(), stdout, print }))
     }
     case 'run': {
       const loaded = load(command.config)
       const { run } = await import('./cli/run.ts')
       const running = await run(loaded, carried)
+      process.on('SIGHUP', () => void running.reload())
       for (const signal of ['SIGTERM', 'SIGINT'] as const) {
         process.once(signal, () => void running.stop(signal).finally(() => end(0, running.isDiskHanging())))
       }
@@ -51,6 +64,28 @@ async function execute(command: Command): Promise<void> {
 function end(code: number, isDiskHanging: boolean): void {
   if (isDiskHanging) process.kill(process.pid, 'SIGKILL')
   process.exit(code)
+}
+
+async function checkConfiguration({ config, against }: Extract<Command, { name: 'check-config' }>): Promise<void> {
+  const former = against === undefined ? undefined : loadConfig(resolve(against))
+  const { checkConfig } = await import('./cli/check-config.ts')
+  const loaded = load(config)
+  const { lines, warnings } = await checkConfig(loaded, carried)
+  if (former) {
+    const { compare, findDoubts } = await import('./cli/compare.ts')
+    warnings.push(...findDoubts(former))
+    lines.push(...(await compare(former, loaded)))
+  }
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
+  return print(`${lines.join('\n')}\n`)
+}
+
+/** Prints what a command came to; the process then ends by itself, if it can. */
+function finish({ out, err = '', code, isDiskHanging = false }: Printout): void {
+  process.exitCode = code
+  process.stderr.write(err)
+  print(out)
+  if (isDiskHanging) process.stdout.write('', () => end(code, true))
 }
 
 async function modules(command: Extract<Command, { name: 'modules' }>): Promise<void> {
@@ -73,7 +108,9 @@ function load(option: string | undefined) {
 
 function print(text: string): void {
   // Whoever reads no further, as `head` does, has what it wanted.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+  if (process.stdout.listenerCount('error') === 0) {
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+  }
   process.stdout.write(text)
 }
 
@@ -103,14 +140,21 @@ function watch(): void {
   }
   // Ctrl-C reaches both processes; SpiderMan decides, and its end ends this one.
   process.on('SIGINT', () => undefined)
+  process.on('SIGHUP', () => undefined)
   process.on('SIGTERM', () => setTimeout(() => process.exit(0), 1500).unref())
   // Not by exit(), which a thread that waits for a hanging disk would hold; all that matters here is on disk already.
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
-  process.once('message', async (start: StartMessage) => {
+  const send = (message: WatchmanMessage) => {
+    if (process.connected) process.send?.(message)
+  }
+  let watchman: Promise<WatchMan> | undefined
+  process.on('message', async (message: SpidermanMessage) => {
     const { startWatchMan } = await import('./watchman/watchman.ts')
-    const send = (message: unknown) => {
-      if (process.connected) process.send?.(message)
-    }
-    await startWatchMan(start, { send }, carried).catch((error) => process.exit(report(error)))
+    if (message.kind === 'start') watchman ??= startWatchMan(message, { send }, carried)
+    const started = await watchman?.catch((error) => process.exit(report(error)))
+    if (message.kind === 'reload') started?.reload(message)
+    if (message.kind !== 'stop') return
+    await started?.stop()
+    process.exit(0)
   })
 }

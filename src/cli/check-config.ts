@@ -19,7 +19,11 @@ export async function checkConfig(
   carried: Carried,
 ): Promise<{ lines: string[]; warnings: string[] }> {
   const { config } = loaded
-  const problems = [...loaded.problems, ...(await validateProbes(config, carried)), ...(await checkFolder(config))]
+  const problems = [
+    ...loaded.problems,
+    ...(await validateProbes(config, carried)).problems,
+    ...(await checkFolder(config)),
+  ]
   refuseMistakes(loaded, problems, ['mistake', 'broken'])
   return { lines: describe(config, carried), warnings: loaded.format(problems) }
 }

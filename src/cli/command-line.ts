@@ -1,33 +1,79 @@
 import { parseArgs } from 'node:util'
+import { formatDuration, parseDuration } from '../config/duration.ts'
 import { suggest } from '../suggest.ts'
+import type { Saying } from './notice.ts'
+import type { Place } from './place.ts'
+import type { Simulated } from './simulate.ts'
 import { UsageError } from './usage.ts'
 
 /** A command line as it was understood. */
 export type Command =
-  | { name: 'run' | 'check-config'; config: string | undefined }
+  | { name: 'run'; config: string | undefined }
+  | { name: 'check-config'; config: string | undefined; against: string | undefined }
   | { name: 'modules'; config: string | undefined; eject: string | undefined; types: boolean }
+  | ({ name: 'status'; json: boolean; watch: boolean } & Place)
+  | ({ name: 'drain'; saying: Saying } & Place)
+  | ({ name: 'resume' | 'reload' } & Place)
+  | ({ name: 'mute'; item: string; saying: Saying } & Place)
+  | ({ name: 'unmute'; item: string } & Place)
+  | { name: 'simulate'; config: string | undefined; simulated: Simulated; json: boolean }
   | { name: 'help' | 'version' }
-
-const COMMANDS = ['run', 'check-config', 'modules', 'help', 'version'] as const
-type CommandName = (typeof COMMANDS)[number]
 
 const OPTIONS = {
   config: { type: 'string', short: 'c' },
+  folder: { type: 'string', short: 'f' },
   'check-config': { type: 'boolean' },
+  against: { type: 'string' },
   eject: { type: 'string' },
   types: { type: 'boolean' },
+  for: { type: 'string' },
+  reason: { type: 'string' },
+  dead: { type: 'string', multiple: true },
+  unknown: { type: 'string', multiple: true },
+  json: { type: 'boolean' },
+  watch: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'V' },
 } as const
 
+/** What a value of an option looks like. */
+const EXAMPLES: Record<string, string> = {
+  config: 'deadpool.yml',
+  folder: '/var/lib/deadpool/probe',
+  against: 'old.yml',
+  eject: 'url_probe',
+  for: '30m',
+  reason: '"new disks"',
+  dead: 'elastic',
+  unknown: 'elastic',
+}
+
 /** The options of each command, beside `--help` and `--version`. */
-const ALLOWED: Record<CommandName, readonly string[]> = {
-  run: ['config', 'check-config'],
-  'check-config': ['config', 'check-config'],
+const ALLOWED: Record<Command['name'], readonly string[]> = {
+  run: ['config', 'check-config', 'against'],
+  'check-config': ['config', 'check-config', 'against'],
   modules: ['config', 'eject', 'types'],
+  status: ['config', 'folder', 'json', 'watch'],
+  drain: ['config', 'folder', 'for', 'reason'],
+  resume: ['config', 'folder'],
+  mute: ['config', 'folder', 'for', 'reason'],
+  unmute: ['config', 'folder'],
+  simulate: ['config', 'dead', 'unknown', 'json'],
+  reload: ['config', 'folder'],
   help: [],
   version: [],
 }
+
+const COMMANDS = Object.keys(ALLOWED) as Command['name'][]
+
+/** Commands that are about one probe or group. */
+const NAMING: readonly string[] = ['mute', 'unmute']
+
+const MAX_FOR_MS = 30 * 86_400_000
+const MIN_FOR_MS = 1000
+const MAX_REASON = 500
+
+type Values = Partial<Record<keyof typeof OPTIONS, string | boolean | string[]>>
 
 /** @throws UsageError with what was probably meant */
 export function parseCommandLine(args: readonly string[]): Command {
@@ -44,20 +90,84 @@ export function parseCommandLine(args: readonly string[]): Command {
   if (values.help) return { name: 'help' }
   if (values.version) return { name: 'version' }
 
-  const [word = 'run', extra] = positionals
+  const [word = 'run', ...rest] = positionals
   if (/\.ya?ml$/.test(word)) throw new UsageError(explainExtra(word, 'run'))
   const name = COMMANDS.find((command) => command === word)
   if (!name) throw new UsageError(explainUnknown(`command "${word}"`, word, COMMANDS))
-  if (extra !== undefined) throw new UsageError(explainExtra(extra, name))
+  const item = NAMING.includes(name) ? rest.shift() : undefined
+  if (rest[0] !== undefined) throw new UsageError(explainExtra(rest[0], name))
   const stranger = Object.keys(values).find((option) => !ALLOWED[name].includes(option))
   if (stranger) throw new UsageError(`"deadpool ${name}" has no option "--${stranger}"; see "deadpool --help"`)
+  return toCommand(name, values as Values, item)
+}
 
-  const config = values.config as string | undefined
-  if (name === 'modules') {
-    return { name, config, eject: values.eject as string | undefined, types: values.types === true }
+function toCommand(name: Command['name'], values: Values, item: string | undefined): Command {
+  const text = (key: keyof Values) => values[key] as string | undefined
+  const place: Place = { config: text('config'), folder: text('folder') }
+  const json = values.json === true
+  switch (name) {
+    case 'run':
+    case 'check-config': {
+      const against = text('against')
+      if (name === 'check-config' || values['check-config'])
+        return { name: 'check-config', config: place.config, against }
+      if (against !== undefined) throw new UsageError('"--against" belongs to "--check-config"; give both')
+      return { name, config: place.config }
+    }
+    case 'modules':
+      return { name, config: place.config, eject: text('eject'), types: values.types === true }
+    case 'status':
+      return { name, ...place, json, watch: values.watch === true }
+    case 'drain':
+      return { name, ...place, saying: readSaying(values) }
+    case 'mute':
+      if (values.for === undefined) {
+        throw new UsageError(
+          'a mute needs an end, as in "deadpool mute elastic --for 1h"; nobody remembers one that has none',
+        )
+      }
+      return { name, ...place, item: needItem(name, item), saying: readSaying(values) }
+    case 'unmute':
+      return { name, ...place, item: needItem(name, item) }
+    case 'simulate':
+      return { name, config: place.config, simulated: readSimulated(values), json }
+    case 'resume':
+    case 'reload':
+      return { name, ...place }
+    case 'help':
+    case 'version':
+      return { name }
   }
-  if (name === 'help' || name === 'version') return { name }
-  return { name: values['check-config'] ? 'check-config' : name, config }
+}
+
+function needItem(name: string, item: string | undefined): string {
+  if (item) return item
+  throw new UsageError(`"deadpool ${name}" needs the name of a probe or group, as in "deadpool ${name} elastic"`)
+}
+
+function readSaying(values: Values): Saying {
+  const reason = values.reason as string | undefined
+  if (reason !== undefined && reason.length > MAX_REASON) {
+    throw new UsageError(`"--reason" has ${reason.length} characters; at most ${MAX_REASON} are allowed`)
+  }
+  return { reason, forMs: readFor(values.for as string | undefined) }
+}
+
+function readFor(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const ms = parseDuration(text)
+  if (ms === undefined) throw new UsageError(`"--for ${text}" is not a duration; write 30m, 2h, or 90 for seconds`)
+  if (ms >= MIN_FOR_MS && ms <= MAX_FOR_MS) return ms
+  const allowed = `${formatDuration(MIN_FOR_MS)} to ${formatDuration(MAX_FOR_MS)}`
+  throw new UsageError(`"--for ${text}" is out of range; ${allowed} is allowed`)
+}
+
+function readSimulated(values: Values): Simulated {
+  const list = (key: 'dead' | 'unknown') =>
+    ((values[key] ?? []) as string[]).flatMap((text) => text.split(',')).flatMap((name) => name.trim() || [])
+  const simulated = { dead: list('dead'), unknown: list('unknown') }
+  if (simulated.dead.length + simulated.unknown.length > 0) return simulated
+  throw new UsageError('"deadpool simulate" needs the names of probes, as in "deadpool simulate --dead elastic"')
 }
 
 function checkOption({ name, rawName, value }: { name: string; rawName: string; value: string | undefined }): void {
@@ -71,10 +181,9 @@ function checkOption({ name, rawName, value }: { name: string; rawName: string; 
   if (type === 'boolean' && value !== undefined) throw new UsageError(`"${rawName}" takes no value`)
 }
 
-const EXAMPLES: Record<string, string> = { config: 'deadpool.yml', eject: 'url_probe' }
-
-function explainExtra(word: string, name: CommandName): string {
-  const message = `"${word}" is too much; "deadpool ${name}" takes options only`
+function explainExtra(word: string, name: Command['name']): string {
+  const takes = NAMING.includes(name) ? 'takes one name' : 'takes options only'
+  const message = `"${word}" is too much; "deadpool ${name}" ${takes}`
   return /\.ya?ml$/.test(word) ? `${message}; a configuration is given with "--config ${word}"` : message
 }
 

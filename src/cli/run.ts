@@ -1,75 +1,73 @@
-import { fork } from 'node:child_process'
 import { access, constants, mkdir, stat } from 'node:fs/promises'
-
 import type { Carried } from '../carried/carried.ts'
-import { type LoadedConfig, refuseMistakes } from '../config/load.ts'
+import { type LoadedConfig, loadConfig, refuseMistakes } from '../config/load.ts'
 import { ConfigError } from '../config/problem.ts'
-import { createRedactor } from '../config/secrets.ts'
-import { createLog } from '../log/create-log.ts'
-import { createVerdictSource } from '../spiderman/evidence.ts'
-import { createResponder } from '../spiderman/responder.ts'
-import { listen } from '../spiderman/server.ts'
+import { ListenError } from '../spiderman/server.ts'
+import { startSpiderMan, type ValidConfig } from '../spiderman/spiderman.ts'
 import { answerWithin, FOLDER_TIMEOUT_MS, NO_ANSWER } from '../status/answer-within.ts'
-import { createFlagReader, describeFault } from '../status/reader.ts'
-import { ROLE_VARIABLE, WATCHMAN_ROLE } from '../watchman/messages.ts'
-import { createSupervisor } from '../watchman/supervisor.ts'
+import { describeFault } from '../status/reader.ts'
 import { validateProbes } from './validate.ts'
 
 /** A DeadPool at work. */
 export interface Running {
-  url: string
   /** Whether the status folder's disk does not answer: a thread waits for it, and cannot be ended in good order. */
   isDiskHanging(): boolean
+  /** Loads the configuration again. With a mistake in it, everything goes on as before and the log says why. */
+  reload(): Promise<void>
   /** Stops both processes; flags stay as they are. */
   stop(reason: string): Promise<void>
 }
 
 /**
  * Starts SpiderMan and WatchMan. Everything is validated before anything listens or forks; only a module that does not
- * load is no obstacle, since its probes are dead and the others are not.
+ * load is no obstacle, since it concerns its own probes alone.
  *
  * @throws ConfigError, ListenError
  */
 export async function run(loaded: LoadedConfig, carried: Carried): Promise<Running> {
-  const { config } = loaded
-  const problems = [...loaded.problems, ...(await validateProbes(config, carried))]
-  refuseMistakes(loaded, problems)
-  await readyFolder(loaded)
+  const spiderman = await startSpiderMan(await validate(loaded, carried), carried)
+  let reloading = Promise.resolve()
 
-  const log = await createLog({
-    targets: config.log,
-    name: config.web.name,
-    role: 'SpiderMan',
-    redact: createRedactor(config.secrets),
-  })
-  for (const line of loaded.format(problems.filter(({ kind }) => kind === 'broken'))) log.error(line)
-  for (const line of loaded.format(problems.filter(({ kind }) => kind === 'warning'))) log.warn(line)
+  async function reloadOnce(): Promise<void> {
+    const mistakes = await follow().catch((error: unknown) => explainRefusal(error))
+    for (const line of mistakes) spiderman.log.error(line)
+    if (mistakes.length > 0) spiderman.log.error('the configuration was not loaded again; everything goes on as before')
+    spiderman.noteReload(mistakes)
+  }
 
-  const probes = config.probes.filter((probe) => probe.isEnabled).map((probe) => probe.name)
-  const { baseUrl, tokens, name, host, port } = config.web
-  const { statusFolder: folder, staleAfterMs } = config.watchman
-  const watcher = createSupervisor({
-    spawn: () => forkWatchMan(probes.length),
-    start: { kind: 'start', file: config.file, text: loaded.text },
-    staleAfterMs,
-    log,
-  })
-  const reader = createFlagReader({ folder, probes, isKnown: (probe) => watcher.reports.get(probe)?.life === 'dead' })
-  const readVerdict = createVerdictSource({ probes, reader, watcher, log })
-  // Listening comes before the fork: a port in use must not leave a watcher behind.
-  const server = await listen(createResponder({ baseUrl, tokens, name, readVerdict, log }), host, port)
-  watcher.launch()
-  log.info(`DeadPool ${carried.version} answers at ${server.url}${baseUrl}`, { config: config.file })
+  async function follow(): Promise<string[]> {
+    await spiderman.follow(await validate(loadConfig(loaded.config.file), carried))
+    return []
+  }
 
   return {
-    url: server.url,
-    isDiskHanging: () => reader.isHanging(),
-    async stop(reason) {
-      log.info(`stopping: ${reason}`)
-      await Promise.all([server.close(), watcher.stop()])
-      await log.close()
+    isDiskHanging: spiderman.isDiskHanging,
+    reload() {
+      reloading = reloading.then(reloadOnce)
+      return reloading
     },
+    stop: spiderman.stop,
   }
+}
+
+function explainRefusal(error: unknown): string[] {
+  if (error instanceof ConfigError) return [...error.lines]
+  if (error instanceof ListenError) return [error.message]
+  return [`the reload failed: ${error instanceof Error ? (error.stack ?? error.message) : error}`]
+}
+
+/** @throws ConfigError with every mistake */
+async function validate(loaded: LoadedConfig, carried: Carried): Promise<ValidConfig> {
+  const { problems: found, timeouts } = await validateProbes(loaded.config, carried)
+  const problems = [...loaded.problems, ...found]
+  refuseMistakes(loaded, problems)
+  await readyFolder(loaded)
+  const linesOf = (kind: 'broken' | 'warning') => loaded.format(problems.filter((problem) => problem.kind === kind))
+  const remarks: ValidConfig['remarks'] = [
+    ...linesOf('broken').map((line) => ({ level: 'error' as const, line })),
+    ...linesOf('warning').map((line) => ({ level: 'warn' as const, line })),
+  ]
+  return { loaded, timeouts, remarks }
 }
 
 /** Makes the status folder, and makes sure at the start that flags can be kept in it. */
@@ -89,17 +87,4 @@ async function makeFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
   if (!(await stat(folder)).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' })
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
-}
-
-/**
- * Forks this program again as the watcher. The role goes by the environment: `argv` shifts in a packaged binary. The
- * thread pool is sized for the probes, as every lookup of a name holds one of its threads.
- */
-function forkWatchMan(probeCount: number) {
-  const threads = Math.min(64, Math.max(8, probeCount + 4))
-  const script = process.argv[1] ?? process.execPath
-  return fork(script, [], {
-    env: { UV_THREADPOOL_SIZE: String(threads), ...process.env, [ROLE_VARIABLE]: WATCHMAN_ROLE },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  })
 }

@@ -2,7 +2,9 @@ import { hostname } from 'node:os'
 import { dirname, relative, resolve } from 'node:path'
 import type * as z from 'zod'
 import { DEFAULT_TARGETS, type LogTarget } from '../log/target.ts'
+import type { Rules } from '../verdict/rules.ts'
 import { explainIssues } from './explain.ts'
+import { checkDependencies, type GroupConfig, readGroups } from './groups.ts'
 import { type ProbeConfig, readProbes } from './probes.ts'
 import { ConfigError, formatProblem, type Path, type Problem } from './problem.ts'
 import { genericSchema, topSchema, watchmanSchema, webSchema } from './schema.ts'
@@ -16,9 +18,17 @@ export interface Config {
   file: string
   log: LogTarget[]
   web: { port: number; host: string; baseUrl: string; tokens: string[]; name: string }
-  watchman: { statusFolder: string; moduleFolder: string | undefined; staleAfterMs: number; clearOnStart: boolean }
+  watchman: {
+    statusFolder: string
+    moduleFolder: string | undefined
+    staleAfterMs: number
+    onStale: Rules['onStale']
+    clearOnStart: boolean
+  }
   /** In the order of the file. */
   probes: ProbeConfig[]
+  /** In the order of the file. */
+  groups: GroupConfig[]
   /** Everything in it that must never be shown. */
   secrets: Set<string>
 }
@@ -54,7 +64,8 @@ export function loadConfig(
   const problems = dropSampleRemarks(source.value)
   const { web, watchman, generic } = readSections(source, problems)
   const { probes, problems: probeProblems } = readProbes(source)
-  problems.push(...probeProblems)
+  const { groups, problems: groupProblems } = readGroups(source, probes)
+  problems.push(...probeProblems, ...groupProblems, ...checkDependencies(source, probes, groups))
 
   const folder = dirname(file)
   const { tokens, problems: tokenProblems } = readTokens(web?.access_token ?? [], folder, env)
@@ -77,12 +88,29 @@ export function loadConfig(
       statusFolder: resolve(folder, watchman?.probe_status_folder ?? 'probe'),
       moduleFolder: watchman?.module_folder === undefined ? undefined : resolve(folder, watchman.module_folder),
       staleAfterMs: watchman?.stale_after ?? 30_000,
+      onStale: watchman?.on_stale ?? 'dead',
       clearOnStart: watchman?.clear_on_start ?? false,
     },
     probes,
+    groups,
     secrets: new Set([...collectSecrets(source.value), ...tokens]),
   }
   return { config, problems, text, format: createFormat(shownFile, source) }
+}
+
+/** How the states of a configuration's probes add up. Members of groups that are disabled are as if not there. */
+export function rulesOf({ probes, groups, watchman }: Pick<Config, 'probes' | 'groups' | 'watchman'>): Rules {
+  const enabled = probes.filter(({ isEnabled }) => isEnabled)
+  const names = new Set(enabled.map(({ name }) => name))
+  return {
+    probes: enabled.map(({ name, severity, dependsOn }) => ({ name, severity, dependsOn })),
+    groups: groups
+      .map(({ name, members, minAlive, severity }) => {
+        return { name, severity, minAlive, members: members.filter((member) => names.has(member)) }
+      })
+      .filter(({ members }) => members.length > 0),
+    onStale: watchman.onStale,
+  }
 }
 
 /**

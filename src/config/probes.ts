@@ -1,4 +1,7 @@
 import type { CriterionSpec } from '../modules/define-probe.ts'
+import type { Severity } from '../verdict/rules.ts'
+import { RESERVED_NAMES } from '../verdict/verdict.ts'
+import { formatDuration } from './duration.ts'
 import { explainIssues } from './explain.ts'
 import type { Path, Problem } from './problem.ts'
 import { findNameFault, probeSchema } from './schema.ts'
@@ -12,6 +15,14 @@ export interface ProbeConfig {
   module: string
   isEnabled: boolean
   periodMs: number
+  /** The period while outcomes disagree with the state; `periodMs` where none is given. */
+  fastPeriodMs: number
+  fall: number
+  rise: number
+  holdMs: number
+  severity: Severity
+  /** Names of probes and groups. */
+  dependsOn: readonly string[]
   /** In the module's own format; the module validates it. */
   query: unknown
   criteria: Record<string, CriterionSpec | CriterionSpec[]> | undefined
@@ -19,6 +30,11 @@ export interface ProbeConfig {
 
 const TOP: Path = ['probes']
 const INNER: Path = ['WatchMan', 'probes']
+
+/** The names of all probes in the file, those with mistakes too. */
+export function namesOfProbes(source: Source): string[] {
+  return [TOP, INNER].flatMap((parent) => source.keysAt(parent))
+}
 
 /** Reads all probes, in the order of the file. One with a mistake is there as far as it could be read. */
 export function readProbes(source: Source): { probes: ProbeConfig[]; problems: Problem[] } {
@@ -38,8 +54,11 @@ export function readProbes(source: Source): { probes: ProbeConfig[]; problems: P
       if (rest) probes.push(rest)
       continue
     }
-    const { module, isEnabled, period: periodMs, query = {}, success_criteria: criteria } = parsed.data
-    probes.push({ name, path, module, isEnabled, periodMs, query, criteria })
+    const { module, isEnabled, period: periodMs, query = {}, success_criteria: criteria, ...rest } = parsed.data
+    const { fast_period: fastPeriodMs = periodMs, fall, rise, hold: holdMs, severity, depends_on: dependsOn } = rest
+    if (fastPeriodMs > periodMs) problems.push(explainSlowFastPeriod(path, fastPeriodMs, periodMs))
+    const rules = { fastPeriodMs, fall, rise, holdMs, severity, dependsOn }
+    probes.push({ name, path, module, isEnabled, periodMs, ...rules, query, criteria })
   }
   return { probes, problems }
 }
@@ -50,7 +69,13 @@ function salvage(name: string, path: Path, given: unknown): ProbeConfig | undefi
   const { module, query = {}, success_criteria } = given as Record<string, unknown>
   if (typeof module !== 'string') return undefined
   const criteria = probeSchema.shape.success_criteria.safeParse(success_criteria).data
-  return { name, path, module, isEnabled: true, periodMs: 3000, query, criteria }
+  const rules = { fastPeriodMs: 3000, fall: 1, rise: 1, holdMs: 0, severity: 'critical', dependsOn: [] } as const
+  return { name, path, module, isEnabled: true, periodMs: 3000, ...rules, query, criteria }
+}
+
+function explainSlowFastPeriod(path: Path, fastPeriodMs: number, periodMs: number): Problem {
+  const message = `${formatDuration(fastPeriodMs)} is longer than the period; at most ${formatDuration(periodMs)} is allowed`
+  return { kind: 'mistake', path: [...path, 'fast_period'], message }
 }
 
 function checkPlaces(source: Source): Problem[] {
@@ -68,19 +93,25 @@ function checkNames(names: { name: string; path: Path }[]): Problem[] {
   const seen = new Map<string, string>()
   return names.flatMap(({ name, path }): Problem[] => {
     const fold = name.toLowerCase()
-    const message = findNameFault(name, 'probe') ?? findClash(name, seen.get(fold))
+    const message = findNameFault(name, 'probe') ?? findReserved(name) ?? findClash(seen.get(fold))
     seen.set(fold, name)
     return message ? [{ kind: 'mistake', path, message, isKey: true }] : []
   })
 }
 
-function findClash(name: string, twin: string | undefined): string | undefined {
-  if (name.toLowerCase() === 'watchman') return '"WatchMan" is the name of the watcher itself; choose another'
+/** Says that a name means something else already, in whatever case. */
+export function findReserved(name: string): string | undefined {
+  const reserved = RESERVED_NAMES.find((each) => each.toLowerCase() === name.toLowerCase())
+  return reserved && `"${reserved}" is a name of DeadPool's own; choose another`
+}
+
+function findClash(twin: string | undefined): string | undefined {
   if (twin === undefined) return undefined
   return `differs from "${twin}" only in case: their flags would be one file on some disks`
 }
 
-function valueAt(value: unknown, path: Path): unknown {
+/** What stands at `path`, or undefined. */
+export function valueAt(value: unknown, path: Path): unknown {
   let at = value
   for (const key of path) {
     if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return undefined

@@ -17,6 +17,8 @@ export interface LogOptions extends OpenOptions {
 export type ProcessLog = Log & {
   /** Sends what is left, half a second at most. What is logged afterwards may be lost. */
   close(): Promise<void>
+  /** Takes other secrets out of what is written from now on. */
+  redactBy(redact: (text: string) => string): void
 }
 
 const CLOSE_MS = 500
@@ -29,7 +31,8 @@ const RESERVED = new Set(['time', 'level', 'message', 'role', 'name', 'id'])
  * fails slows nothing and loses its oldest lines; the others and stderr are told once when it fails and once when it works.
  */
 export async function createLog(options: LogOptions): Promise<ProcessLog> {
-  const { name, role, redact } = options
+  const { name, role } = options
+  let { redact } = options
 
   const toEntry = (level: LogLevel, message: string, fields: LogFields): LogEntry => ({
     time: new Date(),
@@ -58,6 +61,9 @@ export async function createLog(options: LogOptions): Promise<ProcessLog> {
     info: write('info'),
     warn: write('warn'),
     error: write('error'),
+    redactBy(next) {
+      redact = next
+    },
     async close() {
       await Promise.all(targets.map(({ reporter }) => reporter.close(CLOSE_MS)))
     },

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Carried } from '../carried/carried.ts'
 import type { Config } from '../config/load.ts'
 import type { Log } from '../log/log.ts'
-import { findModule, listModules } from './find.ts'
+import { findModule, fingerprintOf, listModules } from './find.ts'
 import { describeProbe, prepareQuery } from './local.ts'
 import { type Module, ModuleError, type Origin } from './module.ts'
 import { createModuleThread, type ModuleThread } from './thread.ts'
@@ -16,6 +16,10 @@ export interface Catalog {
   names(): string[]
   /** @throws ModuleError when the module does not load; it is tried again a minute later at the earliest */
   open(name: string): Promise<Module>
+  /** Tells one version of a module from another, as far as its file shows. */
+  fingerprint(name: string): string
+  /** Forgets modules whose file changed or came and went: they are loaded anew when they are next asked for. */
+  refresh(): void
   close(): Promise<void>
 }
 
@@ -37,14 +41,17 @@ const RETRY_MS = 60_000
 /** Creates the catalog of modules: stock ones run on this thread, every other one in a thread of its own. */
 export function createCatalog({ folder, carried, log }: CatalogOptions): Catalog {
   const opened = new Map<string, Promise<Module>>()
-  const threads = new Set<ModuleThread>()
+  const threads = new Map<string, ModuleThread>()
+  const fingerprints = new Map<string, string>()
+
+  const fingerprint = (name: string) => fingerprintOf(findModule(name, folder, carried))
 
   async function open(name: string): Promise<Module> {
     const origin = findModule(name, folder, carried)
     if (!origin) throw new ModuleError('there is no such module')
     if (origin.kind === 'stock' || origin.isStock) return openStock(name, origin)
     const thread = await createModuleThread({ name, file: origin.path, carried, log })
-    threads.add(thread)
+    threads.set(name, thread)
     return { name, origin, description: thread.description, prepare: thread.prepare }
   }
 
@@ -64,11 +71,20 @@ export function createCatalog({ folder, carried, log }: CatalogOptions): Catalog
       if (known) return known
       const opening = open(name)
       opened.set(name, opening)
-      opening.catch(() => setTimeout(() => opened.delete(name), RETRY_MS).unref())
+      fingerprints.set(name, fingerprint(name))
+      opening.catch(() => setTimeout(() => opened.get(name) === opening && opened.delete(name), RETRY_MS).unref())
       return opening
     },
+    fingerprint,
+    refresh() {
+      for (const name of [...opened.keys()].filter((each) => fingerprints.get(each) !== fingerprint(each))) {
+        opened.delete(name)
+        void threads.get(name)?.close()
+        threads.delete(name)
+      }
+    },
     async close() {
-      await Promise.all([...threads].map((thread) => thread.close()))
+      await Promise.all([...threads.values()].map((thread) => thread.close()))
     },
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Carried } from '../carried/carried.ts'
 import type { Origin } from './module.ts'
@@ -13,6 +13,13 @@ export function findModule(name: string, folder: string, carried: Carried): Orig
   if (path === undefined) return stock && { kind: 'stock' }
   // An unchanged copy of a stock module, as the installation has it, needs no thread of its own.
   return { kind: 'file', path, isStock: stock !== undefined && readText(path) === stock.source }
+}
+
+/** Tells one version of a module's file from another. */
+export function fingerprintOf(origin: Origin | undefined): string {
+  if (!origin || origin.kind === 'stock') return origin?.kind ?? 'none'
+  const { ino, mtimeMs, size } = statSync(origin.path, { throwIfNoEntry: false }) ?? {}
+  return [origin.path, ino, mtimeMs, size].join(' ')
 }
 
 /** The names of all modules that can be used: those in `folder`, and the stock modules. Sorted. */

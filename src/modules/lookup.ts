@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import * as dns from 'node:dns'
 import pLimit from 'p-limit'
 
@@ -9,6 +10,24 @@ const poolSize = Number(process.env.UV_THREADPOOL_SIZE) || 4
 const limit = pLimit(Math.max(1, poolSize - 3))
 
 const inFlight = new Map<string, Promise<dns.LookupAddress[]>>()
+
+/** Shows whether a check waits for the resolver. */
+export interface LookupWatch {
+  /** The name that is being looked up. */
+  resolving: string | undefined
+}
+
+const watches = new AsyncLocalStorage<LookupWatch>()
+
+/** Runs a check so that `watch` shows its lookups. */
+export function watchLookups<T>(watch: LookupWatch, run: () => T): T {
+  return watches.run(watch, run)
+}
+
+/** The watch of the check that is running, if it has one. */
+export function currentLookupWatch(): LookupWatch | undefined {
+  return watches.getStore()
+}
 
 /** One address of a name, as `dns.lookup` gives it. */
 export interface Address {
@@ -36,14 +55,20 @@ export type Lookup = (
  * who want the same name at the same moment, and never takes the whole thread pool.
  */
 export const lookup: Lookup = (hostname, options, callback) => {
+  const watch = currentLookupWatch()
+  if (watch) watch.resolving = hostname
   resolveShared(hostname, options.family ?? 0, options.hints ?? 0).then(
     (addresses) => {
+      if (watch) watch.resolving = undefined
       const [first] = addresses
       if (options.all) callback(null, addresses)
       else if (first) callback(null, first.address, first.family)
       else callback(Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }), '')
     },
-    (error: NodeJS.ErrnoException) => callback(error, ''),
+    (error: NodeJS.ErrnoException) => {
+      if (watch) watch.resolving = undefined
+      callback(error, '')
+    },
   )
 }
 

@@ -5,6 +5,7 @@ import * as ky from 'ky'
 import { isProbe, type Probe, type ProbeLog } from './define-probe.ts'
 import * as face from './face.ts'
 import { describeProbe, prepareQuery } from './local.ts'
+import { type LookupWatch, watchLookups } from './lookup.ts'
 import type { PreparedQuery } from './module.ts'
 import type { ThreadReply, ThreadRequest, ThreadStart } from './thread-messages.ts'
 import { copyError } from './thrown.ts'
@@ -83,7 +84,8 @@ export async function runModuleThread({ file }: ThreadStart): Promise<void> {
     try {
       const query = queries.get(key)
       if (!query) throw new Error('the query was not prepared')
-      reply({ kind: 'facts', id, facts: await query.observe(controller.signal, createThreadLog(id, reply)) })
+      const observe = () => query.observe(controller.signal, createThreadLog(id, reply))
+      reply({ kind: 'facts', id, facts: await watchLookups(createThreadWatch(id, reply), observe) })
     } catch (error) {
       reply({ kind: 'error', id, error: copyError(error) })
     } finally {
@@ -106,6 +108,17 @@ export async function runModuleThread({ file }: ThreadStart): Promise<void> {
     }
   })
   reply({ kind: 'ready', description: describeProbe(probe) })
+}
+
+function createThreadWatch(id: number, reply: (message: ThreadReply) => void): LookupWatch {
+  return {
+    get resolving() {
+      return undefined
+    },
+    set resolving(name) {
+      reply({ kind: 'resolving', id, name })
+    },
+  }
 }
 
 function createThreadLog(id: number, reply: (message: ThreadReply) => void): ProbeLog {

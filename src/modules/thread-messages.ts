@@ -14,6 +14,8 @@ export type ThreadReply =
   | { kind: 'prepared'; id: number; problems: PreparedQuery['problems']; timeoutMs: number }
   | { kind: 'facts'; id: number; facts: Facts }
   | { kind: 'error'; id: number; error: ThrownInThread }
+  /** The check waits for the resolver, or no longer does. */
+  | { kind: 'resolving'; id: number; name: string | undefined }
   | { kind: 'log'; id: number; level: 'debug' | 'info' | 'warn' | 'error'; message: string }
 
 /** An error as it crosses threads: classes and causes do not survive, so what tells dead from unknown is copied. */

@@ -4,6 +4,7 @@ import { formatDuration } from '../config/duration.ts'
 import type { Log } from '../log/log.ts'
 import type { Facts, ProbeLog } from './define-probe.ts'
 import { Unknown } from './errors.ts'
+import { currentLookupWatch, type LookupWatch } from './lookup.ts'
 import { type Description, ModuleError, type PreparedQuery } from './module.ts'
 import type { ThreadReply, ThreadRequest, ThreadStart } from './thread-messages.ts'
 import { reviveError } from './thrown.ts'
@@ -35,6 +36,7 @@ interface Pending {
   resolve(reply: ThreadReply): void
   reject(error: Error): void
   log?: ProbeLog
+  lookups?: LookupWatch | undefined
 }
 
 /** One run of the worker, from its start to its end. */
@@ -115,6 +117,10 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
   function receive(run: Run, message: Exclude<ThreadReply, { kind: 'ready' | 'failed' }>): void {
     const waiting = run.pending.get(message.id)
     if (!waiting) return
+    if (message.kind === 'resolving') {
+      if (waiting.lookups) waiting.lookups.resolving = message.name
+      return
+    }
     if (message.kind === 'log') {
       waiting.log?.[message.level](message.message)
       return
@@ -133,7 +139,8 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
 
   function ask(run: Run, request: ThreadRequest, log?: ProbeLog): Promise<ThreadReply> {
     return new Promise((resolve, reject) => {
-      run.pending.set(request.id, log ? { resolve, reject, log } : { resolve, reject })
+      const waiting = { resolve, reject, lookups: currentLookupWatch() }
+      run.pending.set(request.id, log ? { ...waiting, log } : waiting)
       run.worker.postMessage(request)
     })
   }

@@ -1,4 +1,5 @@
-import type { Verdict } from '../verdict/verdict.ts'
+import { toTime } from '../verdict/notice.ts'
+import type { DeadEntry, Verdict } from '../verdict/verdict.ts'
 
 /** An answer to be sent: the same facts for people and load balancers (`text`), and for programs (`json`). */
 export interface Page {
@@ -18,16 +19,23 @@ export function writePage(verdict: Verdict, name: string): Page {
 function writeText({ status, dead, warnings }: Verdict, name: string): string {
   const shown = dead.slice(0, MAX_ENTRIES)
   const more = dead.length > shown.length ? `, and ${dead.length - shown.length} more` : ''
-  const first = status === 'OK' ? 'OK' : `DEAD ${shown.map(({ probe }) => probe).join(', ')}${more}`
-  const lines = shown.map(({ probe, reason, sinceMs }) => `${probe}: ${reason} (since ${toTime(sinceMs)})`)
-  return [first, name, ...lines, ...warnings.map((warning) => `warning: ${warning}`), ''].join('\n')
+  const first = status === 'OK' ? 'OK' : `DEAD ${shown.map((entry) => entry.name).join(', ')}${more}`
+  return [first, name, ...shown.map(writeEntry), ...warnings.map((warning) => `warning: ${warning}`), ''].join('\n')
+}
+
+function writeEntry({ name, reason, sinceMs, untilMs, becauseOf }: DeadEntry): string {
+  const cause = becauseOf === undefined ? '' : ` (because of ${becauseOf})`
+  const end = untilMs === undefined ? '' : `, until ${toTime(untilMs)}`
+  return `${name}: ${reason}${cause} (since ${toTime(sinceMs)}${end})`
 }
 
 function writeJson({ status, dead, warnings }: Verdict, name: string): string {
-  const entries = dead.map(({ probe, reason, sinceMs }) => ({ probe, reason, since: toTime(sinceMs) }))
+  const entries = dead.map(({ name: probe, reason, sinceMs, untilMs, becauseOf }) => ({
+    probe,
+    reason,
+    since: toTime(sinceMs),
+    ...(untilMs === undefined ? {} : { until: toTime(untilMs) }),
+    ...(becauseOf === undefined ? {} : { because_of: becauseOf }),
+  }))
   return `${JSON.stringify({ name, status, dead: entries, warnings })}\n`
-}
-
-function toTime(wallMs: number): string {
-  return Number.isFinite(wallMs) ? new Date(wallMs).toISOString() : 'unknown'
 }

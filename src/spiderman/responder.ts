@@ -1,18 +1,18 @@
 import { Hono } from 'hono'
 import type { Log } from '../log/log.ts'
 import type { Verdict } from '../verdict/verdict.ts'
-import type { ReadVerdict } from './evidence.ts'
+import type { VerdictSource } from './evidence.ts'
 import { type Page, writePage } from './page.ts'
 import { createStrangerCount } from './strangers.ts'
 import { createTokenCheck } from './token.ts'
 
 export interface ResponderOptions {
-  /** The path that is answered, without a slash at its end unless it is `/`. */
+  /** The path that is answered, without a slash at its end unless it is `/`; below it each probe and group by its name. */
   baseUrl: string
   tokens: readonly string[]
   /** The server's own name, given in each answer. */
   name: string
-  readVerdict: ReadVerdict
+  verdicts: Pick<VerdictSource, 'read' | 'readOne' | 'has'>
   log: Log
 }
 
@@ -25,9 +25,10 @@ const PLAIN = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'n
  *
  * Whoever has no token learns nothing, not even which paths there are: 511 (RFC 6585, section 6) and `Auth ERR`.
  */
-export function createResponder({ baseUrl, tokens, name, readVerdict, log }: ResponderOptions): Hono {
+export function createResponder({ baseUrl, tokens, name, verdicts, log }: ResponderOptions): Hono {
   const isAllowed = createTokenCheck(tokens)
-  const readPage = createPageCache(readVerdict, name)
+  const write = createPageCache(name)
+  const folder = baseUrl === '/' ? '/' : `${baseUrl}/`
   const strangers = createStrangerCount(log)
   const app = new Hono()
 
@@ -39,16 +40,25 @@ export function createResponder({ baseUrl, tokens, name, readVerdict, log }: Res
       strangers.count(authorization !== undefined)
       return new Response('Auth ERR', { status: 511, headers: PLAIN })
     }
-    if (path !== baseUrl && path !== `${baseUrl}/`) return new Response('not found\n', { status: 404, headers: PLAIN })
+    const item = path === baseUrl || path === folder ? undefined : itemOf(path)
+    if (item === '') return new Response('not found\n', { status: 404, headers: PLAIN })
     if (method !== 'GET' && method !== 'HEAD') {
       const headers = { ...PLAIN, allow: 'GET, HEAD', connection: 'close' }
       return new Response('use GET\n', { status: 405, headers })
     }
-    return answer(wantsJson(context.req.header('accept')))
+    return answer(item, wantsJson(context.req.header('accept')))
   })
 
-  async function answer(isJson: boolean): Promise<Response> {
-    const { status, json, text } = await readPage()
+  /** The probe or group that a path below `baseUrl` names, with or without a slash at its end; empty where there is none. */
+  function itemOf(path: string): string {
+    const name = path.startsWith(folder) ? path.slice(folder.length).replace(/\/$/, '') : ''
+    return verdicts.has(name) ? name : ''
+  }
+
+  async function answer(item: string | undefined, isJson: boolean): Promise<Response> {
+    const verdict = item === undefined ? await verdicts.read() : await verdicts.readOne(item)
+    if (!verdict) return new Response('not found\n', { status: 404, headers: PLAIN })
+    const { status, json, text } = write(verdict)
     return new Response(isJson ? json : text, { status, headers: isJson ? JSON_TYPE : TEXT })
   }
 
@@ -65,11 +75,13 @@ function wantsJson(accept: string | undefined): boolean {
 }
 
 /** A page is written once for each verdict, not for each request. */
-function createPageCache(readVerdict: ReadVerdict, name: string): () => Promise<Page> {
-  let written: { verdict: Verdict; page: Page } | undefined
-  return async () => {
-    const verdict = await readVerdict()
-    if (written?.verdict !== verdict) written = { verdict, page: writePage(verdict, name) }
-    return written.page
+function createPageCache(name: string): (verdict: Verdict) => Page {
+  const pages = new WeakMap<Verdict, Page>()
+  return (verdict) => {
+    const written = pages.get(verdict)
+    if (written) return written
+    const page = writePage(verdict, name)
+    pages.set(verdict, page)
+    return page
   }
 }

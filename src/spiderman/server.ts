@@ -11,6 +11,7 @@ export class ListenError extends Error {
 export interface ListeningServer {
   /** `http://HOST:PORT`, with the port that was taken when the configured one is 0. */
   url: string
+  port: number
   /** Lets requests in flight finish, for at most a second. */
   close(): Promise<void>
 }
@@ -27,7 +28,7 @@ const LIMITS = {
 const CLOSE_TIMEOUT_MS = 1000
 
 /** @throws ListenError */
-export async function listen(app: Hono, host: string, port: number): Promise<ListeningServer> {
+export async function listen(app: Pick<Hono, 'fetch'>, host: string, port: number): Promise<ListeningServer> {
   // HTTP/1.0 needs no Host, and simple checkers send none; which name it would be does not matter here.
   const server = createAdaptorServer({ fetch: app.fetch, hostname: 'localhost', serverOptions: LIMITS }) as Server
   // A client that takes no answer, or sends a body that nobody wants, holds its connection at most this long.
@@ -38,7 +39,11 @@ export async function listen(app: Hono, host: string, port: number): Promise<Lis
   })
   const address = server.address() as AddressInfo
   const shownHost = address.family === 'IPv6' ? `[${address.address}]` : address.address
-  return { url: `http://${shownHost}:${address.port}`, close: () => close(server) }
+  return {
+    url: `http://${shownHost}:${address.port}`,
+    port: address.port,
+    close: () => close(server),
+  }
 }
 
 async function close(server: Server): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Flag } from '../verdict/verdict.ts'
+import type { Flag } from '../verdict/standing.ts'
 
 const SUFFIX = '.dead'
 

@@ -1,8 +1,9 @@
 import { mkdir, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
+import { readMonotonic } from '../clock.ts'
 import { formatDuration } from '../config/duration.ts'
-import type { Flag } from '../verdict/verdict.ts'
+import type { Flag } from '../verdict/standing.ts'
 import { draftFile, flagFile, formatFlag } from './flag.ts'
 import { describeFault, type FolderView } from './reader.ts'
 
@@ -18,6 +19,8 @@ export interface FlagKeeper {
    * throws; of several wishes for one probe the last one counts.
    */
   want(probe: string, flag: Flag | undefined): void
+  /** Takes away the flag of a probe that is no longer watched, and forgets the probe. */
+  drop(probe: string): void
   /**
    * Compares a fresh `view` with the last wish for `probe`, and sets right what somebody else changed: says what that
    * was, if anything.
@@ -62,7 +65,7 @@ export function createFlagKeeper({ folder, onSettled }: FlagKeeperOptions): Flag
       wish.isDone = fault === undefined && wish.flag === flag
     }
     wish.isRunning = false
-    wish.doneMs = performance.now()
+    wish.doneMs = readMonotonic()
     onSettled({ probe, fault })
   }
 
@@ -72,6 +75,10 @@ export function createFlagKeeper({ folder, onSettled }: FlagKeeperOptions): Flag
       wishes.set(probe, wish)
       Object.assign(wish, { flag, isDone: false })
       if (!wish.isRunning) void carryOut(probe, wish)
+    },
+    drop(probe) {
+      this.want(probe, undefined)
+      wishes.delete(probe)
     },
     compare(probe, view) {
       const wish = wishes.get(probe)

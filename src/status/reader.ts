@@ -1,24 +1,25 @@
-import { constants } from 'node:fs'
-import { open, readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import pLimit from 'p-limit'
-import type { Flag } from '../verdict/verdict.ts'
+import type { BigIntStats } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { type Moment, readMonotonic } from '../clock.ts'
+import type { Notice } from '../verdict/notice.ts'
 import { NO_ANSWER } from './answer-within.ts'
-import { flagFile, MAX_FLAG_BYTES, parseFlag, probeOfFile } from './flag.ts'
+import { type Listing, type ListOptions, listFolder, NO_LISTING } from './listing.ts'
 
-/** The status folder as it was seen by one reading. */
-export interface FolderView {
-  /** The flags that stand; the same object as before when nothing changed. */
-  flags: ReadonlyMap<string, Flag>
-  /** Why the folder cannot be read; `flags` are then the ones seen last. */
+/** The status folder as it was seen by one reading; its maps are the same objects as before when nothing changed. */
+export interface FolderView extends Listing {
+  /** Why the folder cannot be read; everything else is then as it was seen last. */
   fault: string | undefined
   /** When the reading began, on the monotonic clock: it shows every flag that stood at that moment. */
   beganMs: number
+  /** When another folder was seen to have taken the place of the one before, on the same clock, if one did. */
+  replacedMs?: number | undefined
 }
 
 export interface FlagReader {
   /** Looks into the folder, at most as long as `timeoutMs`; it never rejects. */
   read(): Promise<FolderView>
+  /** The flags of these probes count from the next reading on. */
+  follow(probes: Iterable<string>): void
   /** Whether the disk has not answered the last reading yet, though its time is over. */
   isHanging(): boolean
 }
@@ -27,8 +28,7 @@ export interface FlagReaderOptions {
   folder: string
   /** The probes whose flags count; all other files are passed over. */
   probes: Iterable<string>
-  /** Whether the content of a flag is known from elsewhere and need not be read. */
-  isKnown?: (probe: string) => boolean
+  isKnown?: ListOptions['isKnown']
   timeoutMs?: number
   /** The monotonic clock, in milliseconds. */
   now?: () => number
@@ -42,18 +42,27 @@ export interface FlagReaderOptions {
  */
 const CLOCK_TICK_MS = 2000
 
+/** A folder that is being deleted loses its flags first: one that vanished is missed only this much later. */
+const VANISHING_MS = 50
+
+/** An editor may change a drain or a mute in place, which the folder's time stamp does not show. */
+const NOTICE_CHECK_MS = 1000
+
 /**
  * Creates the reader of a status folder. One `stat` tells whether the listing has to be read again, and all who ask
  * while a reading runs share the next one, which begins after they asked. A disk that hangs costs one reading its
  * `timeoutMs`; until it answers again everybody gets the last view at once.
  */
 export function createFlagReader(options: FlagReaderOptions): FlagReader {
-  const { folder, isKnown = () => false, timeoutMs = 1000, now = () => performance.now() } = options
-  const probes = new Set(options.probes)
-  let flags: ReadonlyMap<string, Flag> = new Map()
+  const { folder, isKnown = () => false, timeoutMs = 1000, now = readMonotonic } = options
+  let probes = new Set(options.probes)
+  let listing = NO_LISTING
+  let listedMs = 0
   let stamp = ''
   let stampSeenMs = 0
   let isSettled = false
+  let identity: string | undefined
+  let replacedMs: number | undefined
   let running: Promise<FolderView> | undefined
   let next: Promise<FolderView> | undefined
   let isHanging = false
@@ -62,23 +71,43 @@ export function createFlagReader(options: FlagReaderOptions): FlagReader {
     const beganMs = now()
     try {
       await options.beforeReading?.()
-      const { dev, ino, mtimeNs, ctimeNs } = await stat(folder, { bigint: true })
+      const { dev, ino, mtimeNs, ctimeNs } = identify(await stat(folder, { bigint: true }))
       const seen = `${dev} ${ino} ${mtimeNs} ${ctimeNs}`
       if (seen !== stamp) {
         stamp = seen
         stampSeenMs = now()
         isSettled = false
       }
-      if (!isSettled) {
-        const startedMs = now()
-        flags = await list(folder, probes, isKnown)
-        isSettled = stamp === seen && startedMs - stampSeenMs > CLOCK_TICK_MS
+      const hasNotices = listing.drain !== undefined || listing.mutes.size > 0
+      if (!isSettled || (hasNotices && beganMs - listedMs > NOTICE_CHECK_MS)) {
+        listedMs = now()
+        listing = anchor(await list(), listing, { monotonicMs: now(), wallMs: Date.now() })
+        isSettled = stamp === seen && listedMs - stampSeenMs > CLOCK_TICK_MS
       }
-      return { flags, fault: undefined, beganMs }
+      return { ...listing, fault: undefined, beganMs, replacedMs }
     } catch (error) {
       stamp = ''
-      return { flags, fault: describeFault(folder, error as NodeJS.ErrnoException), beganMs }
+      return { ...listing, fault: describeFault(folder, error as NodeJS.ErrnoException), beganMs, replacedMs }
     }
+  }
+
+  /** Takes note of a folder that stands where another one stood. */
+  function identify(found: BigIntStats): BigIntStats {
+    const fresh = `${found.dev} ${found.ino} ${found.birthtimeNs}`
+    if (identity !== undefined && fresh !== identity) replacedMs = now()
+    identity = fresh
+    return found
+  }
+
+  async function list(): Promise<Listing> {
+    const first = await listFolder(folder, { probes, isKnown })
+    const isVanished = (probe: string) => probes.has(probe) && isKnown(probe) && !first.flags.has(probe)
+    const isSuspect = [...listing.flags.keys()].some(isVanished)
+    if (isSuspect) await new Promise((resolve) => setTimeout(resolve, VANISHING_MS))
+    const found = isSuspect ? await listFolder(folder, { probes, isKnown }) : first
+    // The listing may be that of a folder which took this one's place meanwhile.
+    identify(await stat(folder, { bigint: true }))
+    return found
   }
 
   function start(): Promise<FolderView> {
@@ -99,11 +128,15 @@ export function createFlagReader(options: FlagReaderOptions): FlagReader {
   }
 
   function hangingView(): FolderView {
-    return { flags, fault: `${folder} did not answer within ${timeoutMs} ms`, beganMs: now() }
+    return { ...listing, fault: `${folder} did not answer within ${timeoutMs} ms`, beganMs: now(), replacedMs }
   }
 
   return {
     isHanging: () => isHanging,
+    follow(names) {
+      probes = new Set(names)
+      stamp = ''
+    },
     read() {
       if (isHanging) return Promise.resolve(hangingView())
       if (!running) return start()
@@ -116,39 +149,28 @@ export function createFlagReader(options: FlagReaderOptions): FlagReader {
   }
 }
 
-async function list(
-  folder: string,
-  probes: ReadonlySet<string>,
-  isKnown: (probe: string) => boolean,
-): Promise<ReadonlyMap<string, Flag>> {
-  const names = (await readdir(folder))
-    .map(probeOfFile)
-    .filter((name): name is string => name !== undefined && probes.has(name))
-  const limit = pLimit(4)
-  const entries = await Promise.all(
-    names.map((name) => limit(async () => [name, isKnown(name) ? KNOWN : await readFlag(folder, name)] as const)),
-  )
-  return new Map(entries.filter((entry): entry is [string, Flag] => entry[1] !== undefined))
+/**
+ * Fixes the end of each notice on the monotonic clock when it is first seen, so that setting the wall clock moves none;
+ * and gives the former object where nothing changed.
+ */
+function anchor(fresh: Listing, former: Listing, now: Moment): Listing {
+  const anchorOne = (notice: Notice, before: Notice | undefined): Notice => {
+    if (before && isSame(notice, before)) return before
+    const { untilMs } = notice
+    return untilMs === undefined ? notice : { ...notice, expiresMs: now.monotonicMs + untilMs - now.wallMs }
+  }
+  const mutes = new Map([...fresh.mutes].map(([name, mute]) => [name, anchorOne(mute, former.mutes.get(name))]))
+  const isUnchanged =
+    mutes.size === former.mutes.size && [...mutes].every(([name, mute]) => former.mutes.get(name) === mute)
+  return {
+    flags: fresh.flags,
+    drain: fresh.drain && anchorOne(fresh.drain, former.drain),
+    mutes: isUnchanged ? former.mutes : mutes,
+  }
 }
 
-const KNOWN: Flag = { reason: 'no reason given', sinceMs: 0 }
-
-/** Reads one flag, without waiting for a writer should somebody have put a FIFO there. One that vanished meanwhile is no flag; one that cannot be read is a flag without a reason. */
-export async function readFlag(folder: string, probe: string): Promise<(Flag & { isOurs: boolean }) | undefined> {
-  try {
-    const file = await open(join(folder, flagFile(probe)), constants.O_RDONLY | constants.O_NONBLOCK)
-    try {
-      const { mtimeMs } = await file.stat()
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_FLAG_BYTES), 0, MAX_FLAG_BYTES, 0)
-      return parseFlag(buffer.toString('utf8', 0, bytesRead), mtimeMs)
-    } finally {
-      await file.close()
-    }
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return undefined
-    return { reason: `the flag cannot be read (${code})`, sinceMs: Date.now(), isOurs: false }
-  }
+function isSame(a: Notice, b: Notice): boolean {
+  return a.reason === b.reason && a.by === b.by && a.sinceMs === b.sinceMs && a.untilMs === b.untilMs
 }
 
 /** Says what is wrong with a folder, without Node's own wording. */

@@ -1,8 +1,8 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Flag } from '../verdict/verdict.ts'
+import type { Flag } from '../verdict/standing.ts'
 import { isDraftFile, probeOfFile } from './flag.ts'
-import { readFlag } from './reader.ts'
+import { readFlag } from './listing.ts'
 
 /**
  * Brings the status folder in order before the first check: makes it, takes away drafts of killed watchers and the

@@ -1,98 +1,256 @@
-/** What WatchMan last said of a probe, over IPC. */
-export interface Report {
-  life: 'alive' | 'dead'
-  reason: string
-  sinceMs: number
-  /** Whether the flag on disk agrees. Until it does, or when it cannot, the report counts instead of the flag. */
-  isFlagged: boolean
-  /** Why the flag cannot be made or removed. */
-  fault?: string | undefined
-  /** When it arrived, on the monotonic clock. */
-  arrivedMs: number
-}
-
-/** What a flag says: the reason, and since when, in milliseconds of the wall clock. */
-export interface Flag {
-  reason: string
-  sinceMs: number
-}
-
-/** Everything that a verdict rests on. */
-export interface Evidence {
-  /** The enabled probes, in configuration order. */
-  probes: readonly string[]
-  /** The status folder as it was read from `beganMs` on (monotonic clock); with a `fault`, as it was last seen. */
-  folder: { flags: ReadonlyMap<string, Flag>; fault: string | undefined; beganMs: number }
-  reports: ReadonlyMap<string, Report>
-  /** Set when WatchMan has been silent for longer than `stale_after`: since when, in milliseconds of the wall clock. */
-  watcherSilentSinceMs: number | undefined
-}
+import { orderConsequences } from './consequence.ts'
+import { standingOfGroup } from './group.ts'
+import { describeNotice, isInForce, type Notice, toTime } from './notice.ts'
+import type { ProbeRule, Severity } from './rules.ts'
+import { type Evidence, type Standing, standingOf } from './standing.ts'
+import { findTrouble, isCrowd, isExplainedBy, listNames, type Trouble } from './trouble.ts'
 
 /** One line of the list of the dead. */
 export interface DeadEntry {
-  probe: string
+  /** A probe or a group, {@link WATCHER}, or {@link DRAIN}. */
+  name: string
   reason: string
   sinceMs: number
+  /** The dead probe or group that explains this death. */
+  becauseOf?: string | undefined
+  /** Until when a drain stands, in milliseconds of the wall clock. */
+  untilMs?: number | undefined
 }
 
 /** What all states add up to for the data centre. */
 export interface Verdict {
   status: 'OK' | 'DEAD'
-  /** In configuration order, WatchMan itself first. */
+  /** The drain first, then WatchMan, then what counts in configuration order, each consequence behind its cause. */
   dead: readonly DeadEntry[]
   warnings: readonly string[]
+}
+
+/** A probe or a group by itself. */
+export interface Item {
+  name: string
+  kind: 'probe' | 'group'
+  severity: Severity
+  standing: Standing
+  becauseOf: string | undefined
+  /** The mute in force, if there is one. */
+  mute: Notice | undefined
+  /** Whether the verdict looks at it: not so for the members of groups. */
+  isCounted: boolean
+}
+
+/** A verdict with everything that it was made of. */
+export interface Decision extends Verdict {
+  items: ReadonlyMap<string, Item>
+  /** The drain in force, if there is one. */
+  drain: Notice | undefined
+  /** What concerns everything: the drain, and a silent WatchMan. */
+  overriding: readonly DeadEntry[]
+  /** Warnings that concern everything. */
+  overridingWarnings: readonly string[]
+  /** Until when (monotonic clock) the decision holds if nothing but time passes. */
+  validUntilMs: number
 }
 
 /** The name under which the watcher itself stands among the dead; no probe may have it. */
 export const WATCHER = 'WatchMan'
 
-/** Weighs flags and reports. Time enters as an argument; nothing is read and nothing waited for. */
-export function decide(evidence: Evidence): Verdict {
-  const dead: DeadEntry[] = []
-  if (evidence.watcherSilentSinceMs !== undefined) {
+/** The name under which a drain stands among the dead; no probe may have it. */
+export const DRAIN = 'drain'
+
+/** Names that no probe and no group may have, in any case. */
+export const RESERVED_NAMES: readonly string[] = [WATCHER, DRAIN]
+
+/** Adds everything up. Time enters as an argument; nothing is read and nothing waited for. */
+export function decide(evidence: Evidence): Decision {
+  const items = findItems(evidence)
+  const overriding = findOverriding(evidence)
+  const counted = [...items.values()].filter(counts).map(toEntry)
+  const trouble = findTrouble(standingsOf(items, 'probe'))
+  const { entries, troubleEntry } = collapse(counted, trouble, items)
+  const dead = [...addTrouble(overriding, troubleEntry), ...orderConsequences(entries)]
+  const overridingWarnings = findOverridingWarnings(evidence)
+  const remarks = [...items.values()].flatMap((item) => remarkOn(item) ?? [])
+  return {
+    status: dead.length > 0 ? 'DEAD' : 'OK',
+    dead,
+    warnings: [...overridingWarnings, ...remarks, ...findDoubts(evidence)],
+    items,
+    drain: isInForce(evidence.folder.drain, evidence.nowMs) ? evidence.folder.drain : undefined,
+    overriding,
+    overridingWarnings,
+    validUntilMs: findEnd(evidence),
+  }
+}
+
+/** The verdict on one probe or group by itself: whatever its severity, it is dead when it is dead and not muted. */
+export function decideOne(decision: Decision, name: string, evidence: Evidence): Verdict | undefined {
+  const item = decision.items.get(name)
+  if (!item) return undefined
+  const isDead = item.standing.life === 'dead' && !item.mute
+  const dead = [...decision.overriding, ...(isDead ? [toEntry(item)] : [])]
+  const remark = item.mute && remarkOn(item)
+  const doubts = findDoubts(evidence, new Set(item.kind === 'probe' ? [name] : membersOf(evidence, name)))
+  const warnings = [...decision.overridingWarnings, ...(remark ? [remark] : []), ...doubts]
+  return { status: dead.length > 0 ? 'DEAD' : 'OK', dead, warnings }
+}
+
+function membersOf({ rules }: Evidence, group: string): readonly string[] {
+  return rules.groups.find(({ name }) => name === group)?.members ?? []
+}
+
+function findItems(evidence: Evidence): Map<string, Item> {
+  const { rules, folder, nowMs } = evidence
+  const muteOf = (name: string) => {
+    const mute = folder.mutes.get(name)
+    return isInForce(mute, nowMs) ? mute : undefined
+  }
+  const members = new Set(rules.groups.flatMap((group) => group.members))
+  const standings = new Map<string, Standing>()
+  for (const { name } of rules.probes) standings.set(name, standingOf(name, evidence))
+  for (const group of rules.groups) {
+    const isMuted = (name: string) => muteOf(name) !== undefined
+    standings.set(group.name, standingOfGroup(group, standings, isMuted))
+  }
+  const isDead = (name: string) => standings.get(name)?.life === 'dead'
+  const makeItem = (kind: Item['kind'], { name, severity, dependsOn }: ProbeRule): [string, Item] => {
+    const standing = standings.get(name) ?? { life: 'alive' }
+    const becauseOf = standing.life === 'dead' ? dependsOn.find(isDead) : undefined
+    return [name, { name, kind, severity, standing, becauseOf, mute: muteOf(name), isCounted: !members.has(name) }]
+  }
+  return new Map([
+    ...rules.probes.map((probe) => makeItem('probe', probe)),
+    ...rules.groups.map((group) => makeItem('group', { ...group, dependsOn: [] })),
+  ])
+}
+
+function counts({ standing, severity, mute, isCounted }: Item): boolean {
+  return standing.life === 'dead' && severity === 'critical' && !mute && isCounted
+}
+
+function toEntry({ name, standing, becauseOf }: Item): DeadEntry {
+  if (standing.life === 'alive') throw new TypeError(`${name} is alive`)
+  return { name, reason: standing.reason, sinceMs: standing.sinceMs, becauseOf }
+}
+
+function standingsOf(items: ReadonlyMap<string, Item>, kind: Item['kind']): Map<string, Standing> {
+  return new Map([...items.values()].filter((item) => item.kind === kind).map((item) => [item.name, item.standing]))
+}
+
+function findOverriding({ rules, folder, watcherSilentSinceMs, nowMs }: Evidence): DeadEntry[] {
+  const { drain } = folder
+  const entries: DeadEntry[] = []
+  if (isInForce(drain, nowMs)) {
+    const by = drain.by === '' ? '' : ` (by ${drain.by})`
+    entries.push({ name: DRAIN, reason: `${drain.reason}${by}`, sinceMs: drain.sinceMs, untilMs: drain.untilMs })
+  }
+  if (watcherSilentSinceMs !== undefined && rules.onStale === 'dead') {
     const reason = 'silent: nobody checks the components any more'
-    dead.push({ probe: WATCHER, reason, sinceMs: evidence.watcherSilentSinceMs })
+    entries.push({ name: WATCHER, reason, sinceMs: watcherSilentSinceMs })
   }
-  for (const probe of evidence.probes) {
-    const entry = judge(probe, evidence)
-    if (entry) dead.push({ probe, ...entry })
-  }
-  return { status: dead.length > 0 ? 'DEAD' : 'OK', dead, warnings: findWarnings(evidence) }
+  return entries
 }
 
-/**
- * A flag counts as it stands, whoever made or removed it. It is overruled only where the disk cannot be believed: while
- * WatchMan has not (or cannot) set it, while the folder cannot be read, and when the report is newer than the reading.
- */
-function judge(probe: string, { folder, reports }: Evidence): Flag | undefined {
-  const flag = folder.flags.get(probe)
-  const report = reports.get(probe)
-  if (!report) return flag
-  const reportRules = !report.isFlagged || folder.fault !== undefined || report.arrivedMs >= folder.beganMs
-  if (!reportRules && !flag) return undefined
-  if (report.life === 'dead') return { reason: report.reason, sinceMs: report.sinceMs }
-  return reportRules ? undefined : flag
+/** Names one trouble instead of all the probes, and groups of such probes, that it explains. */
+function collapse(
+  entries: DeadEntry[],
+  trouble: Trouble | undefined,
+  items: ReadonlyMap<string, Item>,
+): { entries: DeadEntry[]; troubleEntry?: DeadEntry } {
+  if (!trouble) return { entries }
+  const isExplained = ({ name }: DeadEntry) => {
+    const standing = items.get(name)?.standing
+    return standing !== undefined && isExplainedBy(trouble, standing)
+  }
+  const rest = entries.filter((entry) => !isExplained(entry))
+  if (rest.length === entries.length) return { entries }
+  return { entries: rest, troubleEntry: { name: WATCHER, reason: trouble.reason, sinceMs: trouble.sinceMs } }
 }
 
-function findWarnings({ probes, folder, reports }: Evidence): string[] {
+/** A trouble stands under the name of WatchMan, which is there already when it is silent. */
+function addTrouble(overriding: readonly DeadEntry[], trouble: DeadEntry | undefined): DeadEntry[] {
+  if (!trouble) return [...overriding]
+  if (!overriding.some(({ name }) => name === WATCHER)) return [...overriding, trouble]
+  return overriding.map((entry) => {
+    if (entry.name !== WATCHER) return entry
+    const sinceMs = Math.min(entry.sinceMs, trouble.sinceMs)
+    return { ...entry, reason: `${entry.reason}; ${trouble.reason}`, sinceMs }
+  })
+}
+
+/** What is to be said of an item beside the verdict: that it is muted, or dead without counting. */
+function remarkOn({ name, standing, severity, mute, isCounted }: Item): string | undefined {
+  if (mute) {
+    const death = standing.life === 'dead' ? `; it is dead: ${standing.reason} (since ${toTime(standing.sinceMs)})` : ''
+    return `${name} is muted ${describeNotice(mute)}: ${mute.reason}${death}`
+  }
+  if (standing.life === 'alive' || severity !== 'warning' || !isCounted) return undefined
+  return `${name} is dead: ${standing.reason} (since ${toTime(standing.sinceMs)})`
+}
+
+function findOverridingWarnings({ rules, folder, watcherSilentSinceMs }: Evidence): string[] {
   const warnings: string[] = []
+  if (watcherSilentSinceMs !== undefined && rules.onStale === 'last_known') {
+    warnings.push(`WatchMan is silent since ${toTime(watcherSilentSinceMs)}; the answer is the last known one`)
+  }
   if (folder.fault !== undefined) {
     warnings.push(`the status folder cannot be read: ${folder.fault}; the answer comes from the last checks`)
   }
-  const faults = new Map<string, string[]>()
-  const unchecked: string[] = []
-  for (const probe of probes) {
-    const report = reports.get(probe)
-    if (!report) unchecked.push(probe)
-    else if (report.fault !== undefined) faults.set(report.fault, [...(faults.get(report.fault) ?? []), probe])
-  }
-  for (const [fault, names] of faults) warnings.push(`the flag of ${list(names)} cannot be set: ${fault}`)
-  if (unchecked.length > 0) warnings.push(`not checked yet: ${list(unchecked)}`)
   return warnings
 }
 
-/** Names for one line: the first five, and how many more there are. */
-function list(names: readonly string[]): string {
-  const shown = names.slice(0, 5).join(', ')
-  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown
+/** What makes the states of probes doubtful; only of those in `names`, if given. */
+function findDoubts(evidence: Evidence, names?: ReadonlySet<string>): string[] {
+  const { rules, folder, reports, stale, watcherSilentSinceMs, nowMs } = evidence
+  const probes = rules.probes.map(({ name }) => name).filter((name) => names === undefined || names.has(name))
+  const faults = new Map<string, string[]>()
+  const unchecked: string[] = []
+  const unknown: { name: string; reason: string; sinceMs: number }[] = []
+  for (const name of probes) {
+    const report = reports.get(name)
+    if (!report) unchecked.push(name)
+    if (report?.fault !== undefined) faults.set(report.fault, [...(faults.get(report.fault) ?? []), name])
+    if (report?.unknown && report.cause !== 'unknown') unknown.push({ name, ...report.unknown })
+  }
+  const held = watcherSilentSinceMs === undefined ? probes.filter((name) => stale.has(name)) : []
+  return [
+    ...[...faults].map(([fault, flagged]) => `the flag of ${listNames(flagged)} cannot be set: ${fault}`),
+    ...(unchecked.length > 0 ? [`not checked yet: ${listNames(unchecked)}`] : []),
+    ...describeUnknown(unknown, rules.probes.length),
+    ...(held.length > 0 && rules.onStale === 'last_known'
+      ? [`WatchMan does not get the checks of ${listNames(held)} done; the last known states count`]
+      : []),
+    ...(names === undefined ? findStrayMutes(rules, folder.mutes, nowMs) : []),
+  ]
+}
+
+function describeUnknown(unknown: { name: string; reason: string; sinceMs: number }[], all: number): string[] {
+  if (!isCrowd(unknown.length, all)) {
+    const shown = unknown.slice(0, 5).map(({ name, reason, sinceMs }) => {
+      return `${name} cannot be checked since ${toTime(sinceMs)}: ${reason}; its last state counts`
+    })
+    return unknown.length > 5 ? [...shown, `and ${unknown.length - 5} more cannot be checked`] : shown
+  }
+  const sinceMs = Math.min(...unknown.map((each) => each.sinceMs))
+  const reasons = [...new Set(unknown.map(({ reason }) => reason))]
+  const more = reasons.length > 1 ? `, and ${reasons.length - 1} other reasons` : ''
+  return [
+    `WatchMan cannot check ${unknown.length} of ${all} probes since ${toTime(sinceMs)}: ${reasons[0]}${more}; their last states count`,
+  ]
+}
+
+function findStrayMutes(rules: Evidence['rules'], mutes: ReadonlyMap<string, Notice>, nowMs: number): string[] {
+  const known = new Set([...rules.probes, ...rules.groups].map(({ name }) => name))
+  return [...mutes]
+    .filter(([name, mute]) => !known.has(name) && isInForce(mute, nowMs))
+    .map(([name]) => name)
+    .sort()
+    .map((name) => `${name}.mute mutes nothing: there is no enabled probe and no group of that name`)
+}
+
+/** The first moment at which a notice in force ends. */
+function findEnd({ folder, nowMs }: Evidence): number {
+  const ends = [folder.drain, ...folder.mutes.values()].flatMap((notice) =>
+    isInForce(notice, nowMs) && notice.expiresMs !== undefined ? [notice.expiresMs] : [],
+  )
+  return Math.min(Number.POSITIVE_INFINITY, ...ends)
 }

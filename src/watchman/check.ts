@@ -1,11 +1,14 @@
+import { readMonotonic } from '../clock.ts'
 import { formatDuration } from '../config/duration.ts'
 import { judgeFacts } from '../criteria/judge.ts'
 import type { Facts, ProbeLog } from '../modules/define-probe.ts'
 import { Dead, Unknown } from '../modules/errors.ts'
+import { type LookupWatch, watchLookups } from '../modules/lookup.ts'
 import { ModuleError } from '../modules/module.ts'
 import { findCode } from '../modules/thrown.ts'
 import type { Outcome } from '../verdict/state.ts'
 import type { ReadyProbe } from './prepare.ts'
+import type { Stalls } from './stalls.ts'
 
 /** One check as it ended. */
 export interface CheckResult {
@@ -15,42 +18,83 @@ export interface CheckResult {
   settled: Promise<void>
 }
 
+/** What a check needs to know of this process. */
+export interface CheckSurroundings {
+  log: ProbeLog
+  stalls: Pick<Stalls, 'between'>
+  /** Told before each part of a check that could keep the loop for itself. */
+  onStep?: (step: 'asking' | 'judging') => void
+}
+
+/** A loop that stood still for this share of a check's deadline may have missed what the target said. */
+const STALL_SHARE = 0.25
+
 /**
  * Makes one check: asks the module for facts and judges them. The deadline is kept whatever the module does: at its end
- * the signal is aborted and the check is over. Never rejects.
+ * the signal is aborted and the check is over. What this host itself kept from succeeding is unknown, not dead. Never
+ * rejects.
  */
 export async function runCheck(
   probe: Pick<ReadyProbe, 'timeoutMs' | 'observe' | 'criteria'>,
-  log: ProbeLog,
+  { log, stalls, onStep = () => {} }: CheckSurroundings,
 ): Promise<CheckResult> {
-  const startedMs = performance.now()
+  const startedMs = readMonotonic()
   const controller = new AbortController()
+  const lookups: LookupWatch = { resolving: undefined }
   let timer: NodeJS.Timeout | undefined
-  const deadline = new Promise<Outcome>((resolve) => {
+  const deadline = new Promise<Observed>((resolve) => {
     timer = setTimeout(() => {
-      resolve({ kind: 'dead', reason: `timed out after ${formatDuration(probe.timeoutMs)}` })
+      resolve({ outcome: judgeDeadline(probe.timeoutMs, lookups) })
       controller.abort(new DOMException('the time of the check is over', 'TimeoutError'))
     }, probe.timeoutMs)
   })
-  const observing = observe(probe, controller.signal, log)
-  const outcome = await Promise.race([observing, deadline])
+  onStep('asking')
+  const observing = watchLookups(lookups, () => observe(probe, controller.signal, log))
+  const observed = await Promise.race([observing, deadline])
   clearTimeout(timer)
-  return { outcome, tookMs: performance.now() - startedMs, settled: observing.then(() => undefined) }
+  const endedMs = readMonotonic()
+  const stalledMs = stalls.between(startedMs, endedMs)
+  if (observed.facts) onStep('judging')
+  const outcome = observed.facts ? judge(observed.facts, probe.criteria) : observed.outcome
+  return {
+    outcome: excuse(outcome, stalledMs, probe.timeoutMs),
+    tookMs: endedMs - startedMs,
+    settled: observing.then(() => undefined),
+  }
 }
 
+/** What came of asking: facts to be judged, or an outcome already. */
+type Observed = { facts: Facts } | { facts?: never; outcome: Outcome }
+
 async function observe(
-  { observe, criteria }: Pick<ReadyProbe, 'observe' | 'criteria'>,
+  { observe }: Pick<ReadyProbe, 'observe'>,
   signal: AbortSignal,
   log: ProbeLog,
-): Promise<Outcome> {
-  let facts: Facts
+): Promise<Observed> {
   try {
-    facts = await observe(signal, log)
+    return { facts: await observe(signal, log) }
   } catch (error) {
-    return judgeError(error)
+    return { outcome: judgeError(error) }
   }
+}
+
+function judge(facts: Facts, criteria: ReadyProbe['criteria']): Outcome {
   const reason = judgeFacts(facts, criteria)
   return reason === undefined ? { kind: 'alive' } : { kind: 'dead', reason }
+}
+
+/** While a name is being looked up the target has not even been asked. */
+function judgeDeadline(timeoutMs: number, { resolving }: LookupWatch): Outcome {
+  const within = formatDuration(timeoutMs)
+  if (resolving === undefined) return { kind: 'dead', reason: `timed out after ${within}`, cause: 'timeout' }
+  return { kind: 'unknown', reason: `the resolver of this host did not answer for ${resolving} within ${within}` }
+}
+
+/** A check that failed while WatchMan itself stood still says nothing of the target. */
+function excuse(outcome: Outcome, stalledMs: number, timeoutMs: number): Outcome {
+  if (outcome.kind !== 'dead' || stalledMs < timeoutMs * STALL_SHARE) return outcome
+  const reason = `WatchMan itself stood still for ${formatDuration(stalledMs)} of the check (which came to: ${outcome.reason})`
+  return { kind: 'unknown', reason }
 }
 
 /** An error's message, and its cause's where that says more: libraries wrap what the system said. */
@@ -90,8 +134,8 @@ const BUGS = new Set([
 /** Tells what an error of a module says: the target's trouble is dead, this host's own is unknown. */
 export function judgeError(error: unknown): Outcome {
   const message = describeError(error)
-  if (error instanceof Dead || error instanceof ModuleError) return { kind: 'dead', reason: message }
-  if (error instanceof Unknown) return { kind: 'unknown', reason: message }
+  if (error instanceof Dead) return { kind: 'dead', reason: message }
+  if (error instanceof Unknown || error instanceof ModuleError) return { kind: 'unknown', reason: message }
   const code = findCode(error)
   const own = code === undefined ? undefined : OWN_TROUBLE[code]
   if (own) return { kind: 'unknown', reason: `${own} (${code})` }

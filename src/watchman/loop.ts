@@ -1,29 +1,38 @@
+import { readMonotonic } from '../clock.ts'
+
 export interface Loop {
   stop(): void
 }
 
 export interface LoopOptions {
-  periodMs: number
   firstDelayMs: number
-  /** One run; the next one starts only after it resolved. Must not reject. */
-  run(): Promise<void>
+  /** One run; it tells after how many milliseconds, from its own start, the next one is due. Must not reject. */
+  run(): Promise<number>
+  /** Told at each start: how late it is, and how many starts before it were left out. */
+  onStart?: (lateMs: number, skipped: number) => void
   /** The monotonic clock, in milliseconds. */
   now?: () => number
 }
 
 /**
- * Runs something every period, measured from start to start, so that neither a run's length nor a late timer shifts
- * the ones after it. A run that takes longer than a period skips the starts it missed.
+ * Runs something again and again, measured from start to start, so that neither a run's length nor a late timer shifts
+ * the ones after it. A run that takes longer than its distance to the next skips the starts it missed.
  */
-export function startLoop({ periodMs, firstDelayMs, run, now = () => performance.now() }: LoopOptions): Loop {
+export function startLoop({ firstDelayMs, run, onStart = () => {}, now = readMonotonic }: LoopOptions): Loop {
   let dueMs = now() + firstDelayMs
+  let skipped = 0
   let isStopped = false
   let timer = setTimeout(turn, firstDelayMs)
 
   async function turn(): Promise<void> {
-    await run()
+    onStart(Math.max(0, now() - dueMs), skipped)
+    const distanceMs = await run()
     if (isStopped) return
-    dueMs += periodMs * Math.max(1, Math.ceil((now() - dueMs) / periodMs))
+    const passedMs = Math.max(0, now() - dueMs)
+    // What is to be done again at once has no beat that it could miss.
+    const steps = distanceMs > 0 ? Math.max(1, Math.ceil(passedMs / distanceMs)) : 1
+    skipped = steps - 1
+    dueMs = distanceMs > 0 ? dueMs + steps * distanceMs : now()
     timer = setTimeout(turn, dueMs - now())
   }
 

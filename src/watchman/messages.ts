@@ -1,16 +1,35 @@
-import type { Report } from '../verdict/verdict.ts'
+import type { Report } from '../verdict/standing.ts'
 
-/** What SpiderMan tells WatchMan: the configuration that it validated, so that both always work from the same. */
-export interface StartMessage {
-  kind: 'start'
+/**
+ * What SpiderMan tells WatchMan: the configuration that it validated, so that both always work from the same. `start` is
+ * said once, `reload` whenever there is a new one that the running WatchMan can take.
+ */
+export interface ConfigMessage {
+  kind: 'start' | 'reload'
   file: string
   text: string
+  /** Grows with every configuration; what WatchMan says of an earlier one is passed over. */
+  generation: number
+  /** The status folder of the configuration before, when it was another: its notes tell the states. */
+  formerFolder?: string | undefined
 }
+
+/** What SpiderMan tells WatchMan. */
+export type SpidermanMessage =
+  | ConfigMessage
+  /** Write the notes and end: another WatchMan takes over. */
+  | { kind: 'stop' }
 
 /** What WatchMan tells SpiderMan. */
 export type WatchmanMessage =
-  /** Sent on a timer of the loop that runs the checks: as long as they come, checks are made. */
-  { kind: 'heartbeat' } | ({ kind: 'report'; probe: string } & Omit<Report, 'arrivedMs'>)
+  /**
+   * Sent on a timer of the loop that runs the checks: as long as they come, checks can be made. `checked` are the probes
+   * whose checks were finished since the last one, by their places among the enabled ones.
+   */
+  | { kind: 'heartbeat'; generation: number; checked: number[] }
+  /** The same, said as soon as every probe has been checked once since WatchMan began. */
+  | { kind: 'ready'; generation: number; checked: number[] }
+  | ({ kind: 'report'; probe: string } & Omit<Report, 'arrivedMs'>)
 
 /** How often WatchMan sends a heartbeat: at least four fit into `stale_after`. */
 export function heartbeatPeriod(staleAfterMs: number): number {

@@ -1,13 +1,16 @@
 import type { ChildProcess } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { readMonotonic } from '../clock.ts'
 import { formatDuration } from '../config/duration.ts'
 import type { Log } from '../log/log.ts'
-import type { Report } from '../verdict/verdict.ts'
-import type { StartMessage, WatchmanMessage } from './messages.ts'
+import type { Report } from '../verdict/standing.ts'
+import { createFreshness } from './freshness.ts'
+import { type ConfigMessage, heartbeatPeriod, type SpidermanMessage, type WatchmanMessage } from './messages.ts'
 
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5000
 
-/** A watcher that lived this long was well; its next restart comes quickly again. */
+/** A watcher that lived this long, or was through its first round, was well; its next restart comes quickly again. */
 const WELL_MS = 10_000
 
 /** How long a watcher may take to end by itself, and then after SIGKILL. */
@@ -20,12 +23,28 @@ const KILL_TIMEOUT_MS = 500
  */
 const TICK_MS = 250
 
+/** A watcher that is silent for half of `stale_after` is killed, so that another one can be at work before it is over. */
+const SHORTEST_HANG_MS = 2000
+const LONGEST_HANG_MS = 15_000
+
+/** What WatchMan is to do, and how it is to be judged. */
+export interface Assignment {
+  config: Omit<ConfigMessage, 'kind' | 'generation'>
+  staleAfterMs: number
+  /** The enabled probes in their order, and how long the last check of each counts as fresh. */
+  probes: readonly { name: string; freshForMs: number }[]
+}
+
 export interface Supervisor {
   /** Forks WatchMan for the first time. */
   launch(): void
+  /** Gives WatchMan another configuration; by a new process where `isRestart`, which goes on where the old one was. */
+  assign(assignment: Assignment, options: { isRestart: boolean }): void
   /** What WatchMan last said of each probe; it outlives the WatchMan that said it. */
   reports: ReadonlyMap<string, Report>
-  /** Grows with every report. */
+  /** Probes that were not checked for too long: since when, in milliseconds of the wall clock. */
+  stale: ReadonlyMap<string, number>
+  /** Grows with every report, and whenever `stale` changes. */
   version(): number
   /** Since when WatchMan has been silent, once that is longer than `staleAfterMs`; in milliseconds of the wall clock. */
   silentSinceMs(): number | undefined
@@ -36,51 +55,111 @@ export interface Supervisor {
 export interface SupervisorOptions {
   /** Forks a watcher. */
   spawn(): ChildProcess
-  start: StartMessage
-  staleAfterMs: number
+  assignment: Assignment
+  /** What is known of the probes from before. */
+  reports?: Iterable<[string, Report]>
+  /** Says what WatchMan was doing last, for the log; undefined when nobody knows. */
+  describeActivity?: () => string | undefined
   log: Log
 }
 
 /**
  * Creates the supervisor of WatchMan, which keeps it running once it is launched: a watcher that ends is started again,
- * after a pause that grows while it keeps ending.
+ * after a pause that grows while it keeps ending; one that hangs is killed.
  */
-export function createSupervisor({ spawn, start, staleAfterMs, log }: SupervisorOptions): Supervisor {
-  const reports = new Map<string, Report>()
+export function createSupervisor(options: SupervisorOptions): Supervisor {
+  const { spawn, log, describeActivity = () => undefined } = options
+  const reports = new Map(options.reports)
+  const freshness = createFreshness()
+  let { assignment } = options
+  let generation = 1
   let version = 0
   let silentMs = 0
   let heardWallMs = Date.now()
+  /** As `silentMs`, but of the present watcher alone. */
+  let quietMs = 0
+  let isHeard = false
   let tickedMs = 0
   let ticker: NodeJS.Timeout | undefined
   let pauseMs = FIRST_PAUSE_MS
   let child: ChildProcess | undefined
   let restart: NodeJS.Timeout | undefined
+  let isReady = false
+  let isHangTold = false
+  let isReplaced = false
   let isStopping = false
+  freshness.follow(assignment.probes)
 
   function tick(): void {
-    const nowMs = performance.now()
-    silentMs += Math.min(nowMs - tickedMs, 2 * TICK_MS)
+    const nowMs = readMonotonic()
+    const passedMs = Math.min(nowMs - tickedMs, 2 * TICK_MS)
+    silentMs += passedMs
+    quietMs += passedMs
     tickedMs = nowMs
+    if (freshness.pass(passedMs, Date.now())) version++
+    if (quietMs > hangLimit()) endHanging()
+  }
+
+  /** Until it has said its first word it may be reading a large configuration. */
+  function hangLimit(): number {
+    if (!isHeard) return LONGEST_HANG_MS
+    return Math.min(LONGEST_HANG_MS, Math.max(SHORTEST_HANG_MS, assignment.staleAfterMs / 2))
+  }
+
+  /** Kills a watcher that says nothing any more; one that somebody stopped by a signal is left to that somebody. */
+  function endHanging(): void {
+    if (!child?.pid || isHangTold) return
+    isHangTold = true
+    const silent = formatDuration(quietMs)
+    if (isStopped(child.pid)) {
+      log.error(
+        `WatchMan (process ${child.pid}) was stopped by a signal and is silent for ${silent}; go on with "kill -CONT ${child.pid}"`,
+      )
+      return
+    }
+    const activity = describeActivity()
+    log.error(`WatchMan hangs: it is silent for ${silent}${activity ? `, while ${activity}` : ''}; killing it`)
+    child.kill('SIGKILL')
   }
 
   function hear(message: WatchmanMessage): void {
+    // One that stood still has stood still for all of its probes.
+    const stoodStill = isHeard && quietMs > 3 * heartbeatPeriod(assignment.staleAfterMs)
+    if (stoodStill && freshness.forgive(quietMs, Date.now())) version++
     silentMs = 0
+    quietMs = 0
     heardWallMs = Date.now()
-    if (message.kind !== 'report') return
-    const { kind: _, probe, ...report } = message
-    reports.set(probe, { ...report, arrivedMs: performance.now() })
-    version++
+    isHeard = true
+    isHangTold = false
+    switch (message.kind) {
+      case 'ready':
+      case 'heartbeat':
+        isReady ||= message.kind === 'ready'
+        if (message.generation === generation) freshness.refresh(message.checked)
+        return
+      case 'report': {
+        const { kind: _, probe, ...report } = message
+        reports.set(probe, { ...report, arrivedMs: readMonotonic() })
+        version++
+      }
+    }
   }
 
   function fork(): void {
-    const startedMs = performance.now()
+    const startedMs = readMonotonic()
     let isOver = false
+    quietMs = 0
+    isHeard = false
+    isHangTold = false
+    isReady = false
+    isReplaced = false
     const end = (how: string) => {
       if (isOver) return
       isOver = true
       child = undefined
       if (isStopping) return
-      if (performance.now() - startedMs > WELL_MS) pauseMs = FIRST_PAUSE_MS
+      if (isReplaced) return fork()
+      if (isReady || readMonotonic() - startedMs > WELL_MS) pauseMs = FIRST_PAUSE_MS
       log.error(`WatchMan ended (${how}); starting it again in ${formatDuration(pauseMs)}`)
       restart = setTimeout(fork, pauseMs)
       pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
@@ -100,20 +179,40 @@ export function createSupervisor({ spawn, start, staleAfterMs, log }: Supervisor
       else started.kill('SIGKILL')
     })
     started.on('exit', (code, signal) => end(signal ? `killed by ${signal}` : `exit code ${code}`))
-    // A watcher that dies before it reads this reports itself by its exit.
-    started.send(start, () => undefined)
+    tell(started, { kind: 'start', generation, ...assignment.config })
+  }
+
+  /** A watcher that dies before it reads this reports itself by its exit. */
+  function tell(to: ChildProcess, message: SpidermanMessage): void {
+    to.send(message, () => undefined)
   }
 
   return {
     launch() {
-      tickedMs = performance.now()
+      tickedMs = readMonotonic()
       heardWallMs = Date.now()
       ticker = setInterval(tick, TICK_MS)
       fork()
     },
+    assign(next, { isRestart }) {
+      assignment = next
+      generation++
+      freshness.follow(next.probes)
+      const names = new Set(next.probes.map(({ name }) => name))
+      for (const name of reports.keys()) if (!names.has(name)) reports.delete(name)
+      version++
+      // One that is just being started again takes the new configuration by itself.
+      if (!child) return
+      if (!isRestart) return tell(child, { kind: 'reload', generation, ...next.config })
+      isReplaced = true
+      const replaced = child
+      tell(replaced, { kind: 'stop' })
+      setTimeout(() => replaced.kill('SIGKILL'), STOP_TIMEOUT_MS).unref()
+    },
     reports,
+    stale: freshness.stale,
     version: () => version,
-    silentSinceMs: () => (silentMs > staleAfterMs ? heardWallMs : undefined),
+    silentSinceMs: () => (silentMs > assignment.staleAfterMs ? heardWallMs : undefined),
     async stop() {
       isStopping = true
       clearInterval(ticker)
@@ -121,12 +220,21 @@ export function createSupervisor({ spawn, start, staleAfterMs, log }: Supervisor
       if (!child) return
       const ending = child
       const gone = new Promise<void>((resolve) => ending.once('exit', () => resolve()))
-      if (ending.connected) ending.disconnect()
+      tell(ending, { kind: 'stop' })
       if (await isOverWithin(gone, STOP_TIMEOUT_MS)) return
       ending.kill('SIGKILL')
-      // A process that waits for a frozen disk does not even obey that; it is gone when the disk answers.
+      // One that waits for a disk does not even die of that, until the disk answers; then it is gone.
       await isOverWithin(gone, KILL_TIMEOUT_MS)
     },
+  }
+}
+
+/** Whether a process is stopped by a signal or a debugger (proc(5): the state after the name in brackets). */
+function isStopped(pid: number): boolean {
+  try {
+    return /\) [Tt] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false // it is gone already
   }
 }
 

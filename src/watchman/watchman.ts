@@ -1,5 +1,6 @@
 import type { Carried } from '../carried/carried.ts'
-import { type Config, loadConfig } from '../config/load.ts'
+import { readBootId, readClocks } from '../clock.ts'
+import { type Config, loadConfig, rulesOf } from '../config/load.ts'
 import { createRedactor } from '../config/secrets.ts'
 import { createLog } from '../log/create-log.ts'
 import type { Log } from '../log/log.ts'
@@ -7,11 +8,17 @@ import { createCatalog, moduleFolderOf } from '../modules/catalog.ts'
 import { answerWithin, FOLDER_TIMEOUT_MS } from '../status/answer-within.ts'
 import { createFlagKeeper } from '../status/keeper.ts'
 import { createFlagReader, describeFault } from '../status/reader.ts'
+import { type Recollection, readWatchmanNotes, toRecollection, writeWatchmanNotes } from '../status/state-file.ts'
 import { tidyFolder } from '../status/tidy.ts'
-import type { Flag } from '../verdict/verdict.ts'
-import { firstDelay, startLoop } from './loop.ts'
-import { heartbeatPeriod, type StartMessage, type WatchmanMessage } from './messages.ts'
-import { createWatcher, type Watcher } from './watcher.ts'
+import type { Flag } from '../verdict/standing.ts'
+import { createActivityNote } from './activity.ts'
+import { type ConfigMessage, heartbeatPeriod, type WatchmanMessage } from './messages.ts'
+import { createNoteWriter } from './note-writer.ts'
+import { createPaceMeter } from './pace-meter.ts'
+import { createRoster } from './roster.ts'
+import { createShadowBook } from './shadow-book.ts'
+import { watchStalls } from './stalls.ts'
+import { createTroubleLog } from './trouble-log.ts'
 
 /** The channel to SpiderMan. */
 export interface Channel {
@@ -20,31 +27,42 @@ export interface Channel {
 
 /** A WatchMan at work. */
 export interface WatchMan {
-  log: Log & { close(): Promise<void> }
+  /** Goes on by another configuration, which SpiderMan validated: only what changed in it begins anew. */
+  reload(message: ConfigMessage): void
+  /** Writes down where it is, and closes the log. */
+  stop(): Promise<void>
 }
+
+const STOP_TIMEOUT_MS = 300
 
 /**
  * Starts all enabled probes of the configuration that SpiderMan validated, and goes on for ever.
  *
  * @throws ConfigError when the text cannot be loaded here, which SpiderMan's validation makes unlikely
  */
-export async function startWatchMan(
-  { file, text }: StartMessage,
-  channel: Channel,
-  carried: Carried,
-): Promise<WatchMan> {
+export async function startWatchMan(start: ConfigMessage, channel: Channel, carried: Carried): Promise<WatchMan> {
   // What SpiderMan found good is taken as it is: the watcher answers nobody, so a token that is gone does not stop it.
-  const { config } = loadConfig(file, { text })
-  const redact = createRedactor(config.secrets)
-  const log = await createLog({ targets: config.log, name: config.web.name, role: 'WatchMan', redact })
+  let { config } = loadConfig(start.file, { text: start.text })
+  let { generation } = start
+  let redact = createRedactor(config.secrets)
+  const { statusFolder: folder } = config.watchman
+  const log = await createLog({
+    targets: config.log,
+    name: config.web.name,
+    role: 'WatchMan',
+    redact,
+  })
   surviveErrors(log)
-  const { statusFolder: folder, staleAfterMs } = config.watchman
-  const probes = config.probes.filter((probe) => probe.isEnabled)
 
-  setInterval(() => channel.send({ kind: 'heartbeat' }), heartbeatPeriod(staleAfterMs))
+  const remembered = await recall([folder, start.formerFolder ?? folder], config, log)
   const flags = await tidyOrGoOn(config, log)
+  const boot = readBootId()
   const catalog = createCatalog({ folder: moduleFolderOf(config, carried), carried, log })
-  const watchers = new Map<string, Watcher>()
+  const stalls = watchStalls()
+  const pace = createPaceMeter()
+  const noteActivity = createActivityNote()
+  const shadows = createShadowBook(rulesOf(config), log, remembered?.notes.shadows)
+  const notes = createNoteWriter({ write: writeNotes, folder, log })
   let lastFault: string | undefined
   const keeper = createFlagKeeper({
     folder,
@@ -53,29 +71,107 @@ export async function startWatchMan(
         log.error(`flags cannot be set: ${fault}; answers follow the checks`)
       else if (fault === undefined && lastFault !== undefined) log.info('flags can be set again')
       lastFault = fault
-      watchers.get(probe)?.flagSettled(fault)
+      roster.watcher(probe)?.flagSettled(fault)
     },
   })
-  const reader = createFlagReader({ folder, probes: probes.map(({ name }) => name), isKnown: () => true })
-
-  for (const [index, probe] of probes.entries()) {
-    const watcher = createWatcher({
-      probe,
-      flag: flags.get(probe.name),
+  const countProbes = () => roster.size()
+  const reader = createFlagReader({ folder, probes: enabledNames(config), isKnown: () => true })
+  const roster = createRoster({
+    around: {
       catalog,
-      staleAfterMs,
       keeper,
       reader,
+      stalls,
       log,
-      redact,
+      troubles: createTroubleLog(log, countProbes),
+      redact: (text) => redact(text),
       send: channel.send,
-    })
-    watchers.set(probe.name, watcher)
-    const { periodMs } = probe
-    startLoop({ periodMs, firstDelayMs: firstDelay(index, probes.length, periodMs), run: watcher.checkOnce })
+      staleAfterMs: () => config.watchman.staleAfterMs,
+      onChange() {
+        shadows.update(roster.standings(), readClocks())
+        notes.hurry()
+      },
+    },
+    onStart: pace.start,
+    onStep: (index, step) => noteActivity(generation, index, step),
+    onRound: () => channel.send({ kind: 'ready', generation, checked: roster.takeChecked() }),
+  })
+  roster.follow(config.probes, { remembered, flags })
+  // Between two heartbeats there may be another configuration with another `stale_after`.
+  const beat = () => {
+    channel.send({ kind: 'heartbeat', generation, checked: roster.takeChecked() })
+    setTimeout(beat, heartbeatPeriod(config.watchman.staleAfterMs))
   }
-  log.info(`watching ${probes.length} probe${probes.length === 1 ? '' : 's'}`)
-  return { log }
+  beat()
+  log.info(`watching ${countText(roster.size())}`)
+
+  async function writeNotes(): Promise<void> {
+    await writeWatchmanNotes(folder, {
+      boot,
+      written: readClocks(),
+      pid: process.pid,
+      config: config.file,
+      name: config.web.name,
+      staleAfterMs: config.watchman.staleAfterMs,
+      rules: rulesOf(config),
+      countedSinceMs: remembered?.notes.countedSinceMs ?? startedMs,
+      pace: pace.read(),
+      probes: roster.records(),
+      shadows: shadows.records(),
+    })
+  }
+
+  return {
+    reload(message) {
+      config = loadConfig(message.file, { text: message.text }).config
+      generation = message.generation
+      redact = createRedactor(config.secrets)
+      log.redactBy(redact)
+      reader.follow(enabledNames(config))
+      shadows.follow(rulesOf(config))
+      const { begun, ended } = roster.follow(config.probes)
+      const changes = [
+        begun.length > 0 && `${countText(begun.length)} begun anew`,
+        ended > 0 && `${countText(ended)} ended`,
+      ]
+      log.info(
+        `watching ${countText(roster.size())} by the new configuration; ${changes.filter(Boolean).join(', ') || 'none changed'}`,
+      )
+      notes.hurry()
+    },
+    async stop() {
+      roster.stop()
+      stalls.stop()
+      await notes.finish(STOP_TIMEOUT_MS)
+      await log.close()
+    },
+  }
+}
+
+const startedMs = Date.now()
+
+function enabledNames({ probes }: Pick<Config, 'probes'>): string[] {
+  return probes.filter(({ isEnabled }) => isEnabled).map(({ name }) => name)
+}
+
+function countText(count: number): string {
+  return `${count} probe${count === 1 ? '' : 's'}`
+}
+
+/** Reads the youngest notes of these folders. */
+async function recall(folders: string[], { watchman }: Config, log: Log): Promise<Recollection | undefined> {
+  if (watchman.clearOnStart) return undefined
+  const found: Recollection[] = []
+  for (const folder of new Set(folders)) {
+    try {
+      const notes = await answerWithin(FOLDER_TIMEOUT_MS, readWatchmanNotes(folder))
+      if (notes) found.push(toRecollection(notes))
+    } catch (error) {
+      const fault = describeFault(folder, error as NodeJS.ErrnoException)
+      log.warn(`the notes cannot be read: ${fault}; flags alone tell the states`)
+    }
+  }
+  return found.sort((a, b) => a.ageMs - b.ageMs)[0]
 }
 
 /**

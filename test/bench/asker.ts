@@ -10,10 +10,10 @@ const [, , by, url = '', count, periodMs] = process.argv
 
 for (let index = 0; index < Number(count); index++) {
   const ownUrl = url.replace('{index}', `${index}`)
+  const ask = by === 'url_probe' ? await createModuleAsker(ownUrl) : () => askPlainly(ownUrl)
   startLoop({
-    periodMs: Number(periodMs),
     firstDelayMs: firstDelay(index, Number(count), Number(periodMs)),
-    run: by === 'url_probe' ? await createModuleAsker(ownUrl) : () => askPlainly(ownUrl),
+    run: () => ask().then(() => Number(periodMs)),
   })
 }
 process.once('disconnect', () => process.exit(0))

@@ -129,7 +129,7 @@ function askAtPace(url: string): () => void {
     return promise
   }
   const loops = Array.from({ length: COUNT }, (_, index) =>
-    startLoop({ periodMs: PERIOD_MS, firstDelayMs: firstDelay(index, COUNT, PERIOD_MS), run }),
+    startLoop({ firstDelayMs: firstDelay(index, COUNT, PERIOD_MS), run: () => run().then(() => PERIOD_MS) }),
   )
   return () => {
     for (const loop of loops) loop.stop()

@@ -3,8 +3,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFile
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type LoadedConfig, loadConfig, refuseMistakes } from '../../src/config/load.ts'
+import { type LoadedConfig, loadConfig, refuseMistakes, rulesOf } from '../../src/config/load.ts'
+import type { ProbeConfig } from '../../src/config/probes.ts'
 import { ConfigError } from '../../src/config/problem.ts'
+import type { MinAlive } from '../../src/verdict/rules.ts'
 
 const fixtures = join(import.meta.dirname, '../fixtures/config')
 const folder = mkdtempSync(join(tmpdir(), 'deadpool-config-'))
@@ -43,6 +45,12 @@ test('loadConfig() reads the block of the original text as it stands, and warns 
       module: 'url_probe',
       isEnabled: true,
       periodMs: 3000,
+      fastPeriodMs: 3000,
+      fall: 1,
+      rise: 1,
+      holdMs: 0,
+      severity: 'critical',
+      dependsOn: [],
       query: { url: 'http://localhost:9200/_cat/health', header: {}, query_type: 'get', timeout: 2 },
       criteria: {
         body: { type: 're_search', query: 'elasticsearch+ green+' },
@@ -64,7 +72,107 @@ test('loadConfig() fills in the defaults', () => {
     statusFolder: join(folder, 'probe'),
     moduleFolder: undefined,
     staleAfterMs: 30_000,
+    onStale: 'dead',
     clearOnStart: false,
+  })
+  assert.deepEqual(config.groups, [])
+})
+
+test('loadConfig() reads when outcomes change a state, and what a state counts', () => {
+  const { config, problems } = load(`WEB: { access_token: abcdefgh }
+WatchMan: { on_stale: last_known }
+probes:
+  network: { module: m, severity: shadow }
+  a: { module: m, period: 10, fast_period: 500ms, fall: 3, rise: 2, hold: 1m, severity: warning, depends_on: network }
+`)
+  assert.deepEqual(problems, [])
+  assert.equal(config.watchman.onStale, 'last_known')
+  const {
+    path: _,
+    module: __,
+    isEnabled: ___,
+    query: ____,
+    criteria: _____,
+    ...rules
+  } = config.probes[1] as ProbeConfig
+  assert.deepEqual(rules, {
+    name: 'a',
+    periodMs: 10_000,
+    fastPeriodMs: 500,
+    fall: 3,
+    rise: 2,
+    holdMs: 60_000,
+    severity: 'warning',
+    dependsOn: ['network'],
+  })
+})
+
+const shares: [text: string, expected: MinAlive][] = [
+  ['2', { count: 2 }],
+  ['50%', { percent: 50 }],
+  ['"50%"', { percent: 50 }],
+  ['33.3 %', { percent: 33.3 }],
+  ['100%', { percent: 100 }],
+  ['1%', { percent: 1 }],
+]
+for (const [text, expected] of shares) {
+  test(`loadConfig() reads min_alive: ${text} as ${JSON.stringify(expected)}`, () => {
+    const { config, problems } = load(
+      `WEB: { access_token: abcdefgh }\nprobes: { a: { module: m }, b: { module: m } }\ngroups: { g: { members: [a, b], min_alive: ${text} } }\n`,
+    )
+    assert.deepEqual(problems, [])
+    assert.deepEqual(config.groups[0]?.minAlive, expected)
+  })
+}
+
+const doubtful = [
+  {
+    name: 'of a group without an enabled member',
+    groups: 'g: { members: off }',
+    expected: ['groups.g: has no enabled member; the group does not count'],
+  },
+  {
+    name: 'of a group that needs more members than are enabled',
+    groups: 'g: { members: [a, off], min_alive: 2 }',
+    expected: ['groups.g.min_alive: only 1 of the members are enabled; all of them have to be alive'],
+  },
+  {
+    name: 'of a severity that a group overrules',
+    groups: 'g: { members: [a, w] }',
+    expected: ['probes.w.severity: has no effect; "w" counts only through the group "g"'],
+  },
+]
+for (const { name, groups, expected } of doubtful) {
+  test(`loadConfig() warns ${name}`, () => {
+    const { problems } = load(`WEB: { access_token: abcdefgh }
+probes: { a: { module: m }, off: { module: m, isEnabled: False }, w: { module: m, severity: warning } }
+groups: { ${groups} }
+`)
+    assert.deepEqual(
+      problems.map(({ kind, path, message }) => `${kind} ${path.join('.')}: ${message}`),
+      expected.map((line) => `warning ${line}`),
+    )
+  })
+}
+
+test('rulesOf() leaves out what is disabled, and groups without an enabled member', () => {
+  const { config } = load(`WEB: { access_token: abcdefgh }
+WatchMan: { on_stale: last_known }
+probes:
+  z: { module: m, depends_on: [off, g] }
+  off: { module: m, isEnabled: False }
+  a: { module: m, severity: warning }
+groups:
+  g: { members: [a, off], min_alive: 50% }
+  gone: { members: off }
+`)
+  assert.deepEqual(rulesOf(config), {
+    probes: [
+      { name: 'z', severity: 'critical', dependsOn: ['off', 'g'] },
+      { name: 'a', severity: 'warning', dependsOn: [] },
+    ],
+    groups: [{ name: 'g', severity: 'critical', minAlive: { percent: 50 }, members: ['a'] }],
+    onStale: 'last_known',
   })
 })
 

@@ -7,7 +7,14 @@ import type * as z from 'zod'
 import { carried } from '#carried'
 import { Probe as urlProbe } from '../../mod/url_probe.ts'
 import { loadConfig, refuseMistakes } from '../../src/config/load.ts'
-import { genericSchema, probeSchema, topSchema, watchmanSchema, webSchema } from '../../src/config/schema.ts'
+import {
+  genericSchema,
+  groupSchema,
+  probeSchema,
+  topSchema,
+  watchmanSchema,
+  webSchema,
+} from '../../src/config/schema.ts'
 import { criterionNames } from '../../src/criteria/criterion.ts'
 import { logTarget } from '../../src/log/target.ts'
 import { createCatalog } from '../../src/modules/catalog.ts'
@@ -60,6 +67,7 @@ const reference = [
   { section: 'WEB', keys: shapeOf(webSchema) },
   { section: 'WatchMan', keys: shapeOf(watchmanSchema) },
   { section: 'probes', keys: shapeOf(probeSchema) },
+  { section: 'groups', keys: shapeOf(groupSchema) },
   { section: 'success_criteria', keys: criterionNames() },
   { section: 'url_probe', keys: [...shapeOf(urlProbe.query), ...Object.keys(urlProbe.facts)] },
 ]

@@ -76,7 +76,11 @@ export interface StartOptions extends RunOptions {
   web?: string
   watchman?: string
   generic?: string
+  /** YAML behind everything else, such as `groups:`. */
+  after?: string
   folder?: string
+  /** A command that ends by running the one that follows it in its own place: `prlimit`, `sh -c '… exec "$@"' sh`. */
+  through?: string[]
 }
 
 /** Starts the binary on a configuration made of parts, on a free port of 127.0.0.1; it is stopped after the test. */
@@ -84,7 +88,8 @@ export async function startDeadPool(context: TestContext, options: StartOptions)
   const folder = options.folder ?? makeFolder(context)
   const file = join(folder, 'deadpool.yml')
   writeFileSync(file, writeConfig(options))
-  const child = spawn(BINARY, ['--config', file], {
+  const [program = BINARY, ...args] = [...(options.through ?? []), BINARY, '--config', file]
+  const child = spawn(program, args, {
     env: { ...process.env, ...options.env },
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   })
@@ -175,6 +180,7 @@ export function writeConfig({
   web = '',
   watchman = '',
   generic = '  log: { type: json, level: debug }',
+  after = '',
 }: StartOptions): string {
   const indent = (text: string, by: string) => text.replace(/^(?=.)/gm, by)
   return `Generic:
@@ -190,6 +196,7 @@ WatchMan:
 ${indent(watchman.trim(), '  ')}
 probes:
 ${indent(probes.trim(), '  ')}
+${after}
 `
 }
 

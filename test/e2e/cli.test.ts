@@ -18,7 +18,24 @@ test('deadpool --version tells version, commit and Node', async () => {
 test('deadpool --help tells every command and option', async () => {
   for (const args of [['--help'], ['-h'], ['help'], ['run', '--help']]) {
     const { code, stdout } = await runBinary(args)
-    for (const word of ['check-config', 'modules', '--eject', '--types', '--config', '--version', 'Exit codes'])
+    for (const word of [
+      'check-config',
+      '--against',
+      'modules',
+      'status',
+      'drain',
+      'resume',
+      'mute',
+      'unmute',
+      'simulate',
+      'reload',
+      '--folder',
+      '--eject',
+      '--types',
+      '--config',
+      '--version',
+      'Exit codes',
+    ])
       assert.ok(stdout.includes(word), word)
     assert.equal(code, 0)
   }

@@ -1,27 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { finallyDo, makeFolder, skip, startDeadPool, waitFor } from './binary.ts'
-
-/** A component that is well or not, as the test says. */
-async function startComponent(
-  context: TestContext,
-): Promise<{ server: Server; probes: string; status: (code: number) => void }> {
-  let code = 200
-  const server = createServer((_, response) => response.writeHead(code).end())
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  finallyDo(context, () => server.close())
-  const { port } = server.address() as { port: number }
-  const probes = `web: { module: url_probe, period: 0.2, query: { url: "http://127.0.0.1:${port}/" } }`
-  return { server, probes, status: (next) => (code = next) }
-}
+import { test } from 'node:test'
+import { type DeadPool, finallyDo, makeFolder, skip, startDeadPool, waitFor } from './binary.ts'
+import { startComponent, urlProbe } from './component.ts'
 
 test('a status folder deleted, replaced by a file, and given back: never 200 while the component is dead', async (context) => {
   const component = await startComponent(context)
-  const deadpool = await startDeadPool(context, { probes: component.probes })
+  const deadpool = await startDeadPool(context, { probes: urlProbe('web', component.url) })
   await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
   const folder = join(deadpool.folder, 'probe')
 
@@ -52,6 +39,39 @@ test('a status folder deleted, replaced by a file, and given back: never 200 whi
   await waitFor('an answer without warnings', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
 })
 
+test('a status folder moved away again and again: never 200 while two components are dead, and the fault is a warning', async (context) => {
+  const component = await startComponent(context)
+  component.status(500)
+  const probes = ['web', 'db'].map((name) => urlProbe(name, component.url, { more: 'period: 0.1' })).join('\n')
+  const deadpool = await startDeadPool(context, { probes })
+  const expected = /^DEAD web, db\nTEST SERVER\nweb: .*\ndb: .*\n$/
+  await waitFor('both deaths', async () => expected.test((await deadpool.ask()).text))
+  const folder = join(deadpool.folder, 'probe')
+  const areFlagged = () => existsSync(join(folder, 'web.dead')) && existsSync(join(folder, 'db.dead'))
+  await waitFor('the flags', areFlagged)
+
+  const wrong = new Set<string>()
+  let warned = 0
+  for (let round = 0; round < 50; round++) {
+    // At one blow: a flag removed by itself would count as removed by hand.
+    renameSync(folder, `${folder}.${round}`)
+    await waitFor(
+      'the flags to be written again',
+      async () => {
+        for (const { text } of await Promise.all([deadpool.ask(), deadpool.ask(), deadpool.ask()])) {
+          if (/^warning: the status folder cannot be read: .*probe does not exist; /m.test(text)) warned++
+          if (!text.startsWith('DEAD web, db\n')) wrong.add(text)
+        }
+        return areFlagged()
+      },
+      3000,
+    )
+  }
+  assert.deepEqual([...wrong], [])
+  assert.ok(warned > 0, 'the fault was never a warning')
+  await waitFor('an answer without warnings', async () => expected.test((await deadpool.ask()).text))
+})
+
 test('a read-only status folder: the state reaches the answer all the same, with a warning', async (context) => {
   if (process.getuid?.() !== 0) return skip(context, 'needs root, to mount a tmpfs')
   const component = await startComponent(context)
@@ -61,7 +81,7 @@ test('a read-only status folder: the state reaches the answer all the same, with
   if (spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', probe]).status !== 0)
     return skip(context, 'this host lets nobody mount')
   finallyDo(context, () => spawnSync('umount', ['-l', probe]))
-  const deadpool = await startDeadPool(context, { probes: component.probes, folder })
+  const deadpool = await startDeadPool(context, { probes: urlProbe('web', component.url), folder })
   await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
 
   spawnSync('mount', ['-o', 'remount,ro', probe])
@@ -93,24 +113,84 @@ test('a full disk: the state reaches the answer all the same', async (context) =
   if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', probe]).status !== 0)
     return skip(context, 'this host lets nobody mount')
   finallyDo(context, () => spawnSync('umount', ['-l', probe]))
-  const deadpool = await startDeadPool(context, { probes: component.probes, folder })
+  const deadpool = await startDeadPool(context, { probes: urlProbe('web', component.url), folder })
   await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
   spawnSync('sh', ['-c', `dd if=/dev/zero of=${probe}/filler bs=1k count=64`])
   component.status(500)
   await deadpool.becomes(503)
-  const warning = /warning: the flag of web cannot be set: .*no space left on the disk/
-  await waitFor('the warning', async () => warning.test((await deadpool.ask()).text))
-  assert.equal(existsSync(join(probe, 'web.dead')), false)
+  const expected =
+    /^DEAD web\nTEST SERVER\nweb: .*\nwarning: the flag of web cannot be set: .*no space left on the disk\n$/
+  await waitFor('the warning', async () => expected.test((await deadpool.ask()).text))
+  assert.deepEqual(
+    readdirSync(probe).filter((name) => /\.dead\b/.test(name)),
+    [],
+    'half a flag',
+  )
+  // Checks go on, and with each of them the disk is tried again: the answer stays.
+  await assertAlways(deadpool, 503, 1000)
+  component.status(200)
+  assert.equal(await deadpool.becomes(200), 'OK\nTEST SERVER\n')
+  component.status(500)
+  await deadpool.becomes(503)
   rmSync(join(probe, 'filler'))
   await waitFor('the flag', () => existsSync(join(probe, 'web.dead')))
+  await waitFor('the warning to go', async () => !(await deadpool.ask()).text.includes('warning'))
+  await assertAlways(deadpool, 503, 300)
 })
+
+test('a disk that fills up, or turns read-only, after the flag was written: the component stays dead until it is well, even over a killed watcher', async (context) => {
+  if (process.getuid?.() !== 0) return skip(context, 'needs root, to mount a tmpfs')
+  const component = await startComponent(context)
+  const folder = makeFolder(context)
+  const probe = join(folder, 'probe')
+  mkdirSync(probe)
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', probe]).status !== 0)
+    return skip(context, 'this host lets nobody mount')
+  finallyDo(context, () => spawnSync('umount', ['-l', probe]))
+  const deadpool = await startDeadPool(context, { probes: urlProbe('web', component.url), folder })
+  const flag = join(probe, 'web.dead')
+  for (const { breakDisk, mendDisk } of [
+    {
+      breakDisk: () => spawnSync('sh', ['-c', `dd if=/dev/zero of=${probe}/filler bs=1k count=64`]),
+      mendDisk: () => rmSync(join(probe, 'filler')),
+    },
+    {
+      breakDisk: () => spawnSync('mount', ['-o', 'remount,ro', probe]),
+      mendDisk: () => spawnSync('mount', ['-o', 'remount,rw', probe]),
+    },
+  ]) {
+    component.status(500)
+    await deadpool.becomes(503)
+    await waitFor('the flag', () => existsSync(flag))
+    breakDisk()
+    const watcher = deadpool.watcherPid()
+    process.kill(watcher, 'SIGKILL')
+    const died = component.arrivals().length
+    await waitFor('checks by the next watcher', async () => {
+      assert.equal((await deadpool.ask()).status, 503)
+      return component.arrivals().length > died + 2
+    })
+    assert.match(readFileSync(flag, 'utf8'), /^.+\nsince .+Z\n$/)
+    component.status(200)
+    await deadpool.becomes(200)
+    mendDisk()
+    await waitFor('the flag to go', () => !existsSync(flag))
+    await waitFor('the warning to go', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  }
+})
+
+/** Asks without a pause, and fails when any answer has another status. */
+async function assertAlways(deadpool: DeadPool, status: number, ms: number): Promise<void> {
+  const endMs = performance.now() + ms
+  while (performance.now() < endMs) assert.equal((await deadpool.ask()).status, status)
+}
 
 test('a module that blocks, crashes or does not load harms only its own probes', async (context) => {
   const component = await startComponent(context)
   const modules = join(import.meta.dirname, '../fixtures/modules')
   const deadpool = await startDeadPool(context, {
-    watchman: `module_folder: ${modules}\nstale_after: 60`,
-    probes: `${component.probes}
+    watchman: `module_folder: ${modules}\nstale_after: 2`,
+    probes: `${urlProbe('web', component.url)}
 good: { module: good, period: 0.2, query: { mood: fine } }
 blocks: { module: blocks, period: 0.5, query: { loop: true } }
 throws: { module: throws, period: 0.5 }
@@ -125,9 +205,12 @@ none: { module: no-probe, period: 0.5 }
   )
   const { text } = await deadpool.ask()
   assert.match(text, /^blocks: timed out after 300 ms \(/m)
-  assert.match(text, /^throws: module "throws" cannot be used: no licence found \(/m)
-  assert.match(text, /^loops: module "loops-at-load" cannot be used: it did not finish loading within 5 s \(/m)
-  assert.match(text, /^none: module "no-probe" cannot be used: it exports no "Probe"/m)
+  assert.match(text, /^throws: cannot check: module "throws" cannot be used: no licence found \(/m)
+  assert.match(
+    text,
+    /^loops: cannot check: module "loops-at-load" cannot be used: it did not finish loading within 5 s \(/m,
+  )
+  assert.match(text, /^none: cannot check: module "no-probe" cannot be used: it exports no "Probe"/m)
   // The others are checked on time meanwhile: the answer follows the component.
   const checks = () => deadpool.log().filter(({ message }) => message === 'good was checked: alive').length
   const before = checks()

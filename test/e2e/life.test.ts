@@ -3,6 +3,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   BINARY,
   childrenOf,
@@ -14,6 +15,7 @@ import {
   startDeadPool,
   waitFor,
 } from './binary.ts'
+import { startComponent, urlProbe } from './component.ts'
 
 // Nobody listens on port 1.
 const DEAD = 'down: { module: url_probe, period: 0.2, query: { url: "http://127.0.0.1:1/" } }'
@@ -129,6 +131,53 @@ test('a watcher that falls silent is itself a reason for 503, until it is heard 
   process.kill(watcher, 'SIGCONT')
   assert.equal(await deadpool.becomes(200), 'OK\nTEST SERVER\n')
 })
+
+for (const { name, staleAfter, pauseMs } of [
+  { name: 'shorter than stale_after', staleAfter: 30, pauseMs: 2000 },
+  { name: 'longer than stale_after', staleAfter: 1, pauseMs: 2500 },
+]) {
+  test(`a watcher stopped for ${name}, past the deadline of a check under way: that check is unknown, and nothing dead`, async (context) => {
+    const component = await startComponent(context, { delayMs: 300 })
+    const deadpool = await startDeadPool(context, {
+      probes: urlProbe('up', component.url, { more: 'period: 0.5', query: 'timeout: 1' }),
+      watchman: `stale_after: ${staleAfter}`,
+    })
+    const outcomes = () => deadpool.log().flatMap(({ message }) => /^up was checked: (.*)$/.exec(message)?.[1] ?? [])
+    await waitFor('the first check', () => outcomes().length > 0)
+    const before = component.arrivals().length
+    await waitFor('a check under way', () => component.arrivals().length > before)
+    const watcher = deadpool.watcherPid()
+    const stoppedAt = Date.now()
+    process.kill(watcher, 'SIGSTOP')
+    const answers = new Set<string>()
+    const listen = async (untilMs: number) => {
+      while (Date.now() < untilMs) {
+        answers.add((await deadpool.ask()).text)
+        await sleep(20)
+      }
+    }
+    await listen(stoppedAt + pauseMs)
+    process.kill(watcher, 'SIGCONT')
+    const checked = outcomes().length
+    await waitFor('two checks after the pause', async () => {
+      answers.add((await deadpool.ask()).text)
+      return outcomes().length >= checked + 2
+    })
+    await deadpool.becomes(200)
+
+    assert.deepEqual([...new Set(outcomes())].sort(), ['alive', 'unknown'])
+    assert.deepEqual(
+      [...answers].filter((text) => /^DEAD.*\bup\b/.test(text)),
+      [],
+    )
+    const silent = [...answers].filter((text) => text.startsWith('DEAD WatchMan\n'))
+    assert.equal(silent.length, pauseMs > staleAfter * 1000 ? 1 : 0, 'answers that name WatchMan')
+    for (const text of silent) {
+      const since = Date.parse(/^WatchMan: .*\(since (\S+)\)$/m.exec(text)?.[1] ?? '')
+      assert.ok(Math.abs(since - stoppedAt) < 1000, `silent since ${since - stoppedAt} ms after the stop`)
+    }
+  })
+}
 
 test('SpiderMan stopped for longer than stale_after does not take its own absence for the silence of WatchMan', async (context) => {
   const server = createServer((_, response) => response.end())

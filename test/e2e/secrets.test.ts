@@ -36,12 +36,16 @@ tls: { module: url_probe, period: 0.3, query: { url: "https://user:url-pass-4711
     await deadpool.ask({ headers: { authorization: 'Bearer wrong' } }),
   ]
   await deadpool.stop()
-  const flags = readdirSync(join(deadpool.folder, 'probe')).map((name) =>
-    readFileSync(join(deadpool.folder, 'probe', name), 'utf8'),
-  )
+  const files = readdirSync(join(deadpool.folder, 'probe'), { recursive: true, withFileTypes: true })
+  const readAll = (isWanted: (name: string) => boolean) =>
+    files
+      .filter((file) => file.isFile() && isWanted(file.name))
+      .map((file) => readFileSync(join(file.parentPath, file.name), 'utf8'))
+      .join('\n')
   const places = {
     log: deadpool.output(),
-    flags: flags.join('\n'),
+    flags: readAll((name) => name.endsWith('.dead')),
+    notes: readAll((name) => name.endsWith('.json')),
     answers: answers.map(({ text }) => text).join('\n'),
   }
   for (const [place, text] of Object.entries(places)) {
@@ -56,6 +60,7 @@ tls: { module: url_probe, period: 0.3, query: { url: "https://user:url-pass-4711
     }
   }
   assert.match(places.flags, /denied: \*\*\*/)
+  assert.match(places.notes, /denied: \*\*\*/)
 })
 
 test('errors of a configuration print no secret', async (context) => {

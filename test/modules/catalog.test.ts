@@ -11,6 +11,7 @@ import { runCheck } from '../../src/watchman/check.ts'
 
 const folder = join(import.meta.dirname, '../fixtures/modules')
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
+const QUIET = { log: silent, stalls: { between: () => 0 } }
 const never = new AbortController().signal
 
 async function withCatalog<T>(use: (catalog: Catalog) => Promise<T>, at = folder): Promise<T> {
@@ -90,8 +91,8 @@ test('createCatalog() passes on what a module in a thread logs', () =>
 test('createCatalog() aborts a slow check in a thread', () =>
   withCatalog(async (catalog) => {
     const { observe, timeoutMs } = await (await catalog.open('good')).prepare({ mood: 'slow', timeout: 0.05 })
-    const { outcome, settled } = await runCheck({ observe, timeoutMs, criteria: [] }, silent)
-    assert.deepEqual(outcome, { kind: 'dead', reason: 'timed out after 50 ms' })
+    const { outcome, settled } = await runCheck({ observe, timeoutMs, criteria: [] }, QUIET)
+    assert.deepEqual(outcome, { kind: 'dead', reason: 'timed out after 50 ms', cause: 'timeout' })
     await settled
   }))
 
@@ -99,8 +100,8 @@ test('createCatalog() ends and restarts the thread of a module that loops for ev
   withCatalog(async (catalog) => {
     const module = await catalog.open('blocks')
     const [looping, well] = [await module.prepare({ loop: true }), await module.prepare({ loop: false })]
-    const { outcome, settled } = await runCheck({ ...looping, criteria: [] }, silent)
-    assert.deepEqual(outcome, { kind: 'dead', reason: 'timed out after 300 ms' })
+    const { outcome, settled } = await runCheck({ ...looping, criteria: [] }, QUIET)
+    assert.deepEqual(outcome, { kind: 'dead', reason: 'timed out after 300 ms', cause: 'timeout' })
     await settled
     // It is not started again at once, and then works as if nothing had been.
     await assert.rejects(well.observe(never, silent), Unknown)
@@ -112,10 +113,10 @@ for (const name of ['crashes', 'deaf']) {
   test(`createCatalog() gets over a module that ${name === 'deaf' ? 'ignores its signal' : 'crashes its thread'}`, () =>
     withCatalog(async (catalog) => {
       const query = await (await catalog.open(name)).prepare({})
-      const { outcome, settled } = await runCheck({ ...query, criteria: [] }, silent)
+      const { outcome, settled } = await runCheck({ ...query, criteria: [] }, QUIET)
       const expected =
         name === 'deaf'
-          ? { kind: 'dead', reason: 'timed out after 100 ms' }
+          ? { kind: 'dead', reason: 'timed out after 100 ms', cause: 'timeout' }
           : { kind: 'unknown', reason: 'module "crashes" stopped: it crashed: thrown from a timer' }
       assert.deepEqual(outcome, expected)
       await settled
@@ -126,8 +127,8 @@ test('createCatalog() does not let a blocked module hold up another', () =>
   withCatalog(async (catalog) => {
     const blocked = await (await catalog.open('blocks')).prepare({ loop: true })
     const good = await (await catalog.open('good')).prepare({ mood: 'fine' })
-    const running = runCheck({ ...blocked, criteria: [] }, silent)
-    assert.deepEqual((await runCheck({ ...good, criteria: [] }, silent)).outcome, { kind: 'alive' })
+    const running = runCheck({ ...blocked, criteria: [] }, QUIET)
+    assert.deepEqual((await runCheck({ ...good, criteria: [] }, QUIET)).outcome, { kind: 'alive' })
     await (await running).settled
   }))
 

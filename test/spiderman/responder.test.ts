@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { VerdictSource } from '../../src/spiderman/evidence.ts'
 import { createResponder } from '../../src/spiderman/responder.ts'
 import type { Verdict } from '../../src/verdict/verdict.ts'
 
@@ -7,17 +8,29 @@ const OK: Verdict = { status: 'OK', dead: [], warnings: [] }
 const DEAD: Verdict = {
   status: 'DEAD',
   dead: [
-    { probe: 'elastic', reason: 'status: 503 is not one of 200', sinceMs: Date.UTC(2026, 0, 1) },
-    { probe: 'mongo', reason: 'refused', sinceMs: Date.UTC(2026, 0, 2) },
+    { name: 'elastic', reason: 'status: 503 is not one of 200', sinceMs: Date.UTC(2026, 0, 1) },
+    { name: 'mongo', reason: 'refused', sinceMs: Date.UTC(2026, 0, 2), becauseOf: 'elastic' },
   ],
   warnings: ['not checked yet: redis'],
 }
 const DEAD_TEXT = `DEAD elastic, mongo
 TEST SERVER
 elastic: status: 503 is not one of 200 (since 2026-01-01T00:00:00.000Z)
-mongo: refused (since 2026-01-02T00:00:00.000Z)
+mongo: refused (because of elastic) (since 2026-01-02T00:00:00.000Z)
 warning: not checked yet: redis
 `
+
+const MONGO_TEXT = `DEAD mongo
+TEST SERVER
+mongo: refused (because of elastic) (since 2026-01-02T00:00:00.000Z)
+`
+
+/** A verdict on everything, and one on `mongo` by itself. */
+function verdictsOf(verdict: Verdict): VerdictSource {
+  const has = (name: string) => name === 'mongo'
+  const one: Verdict = { status: 'DEAD', dead: DEAD.dead.slice(1), warnings: [] }
+  return { read: async () => verdict, readOne: async (name) => (has(name) ? one : undefined), has, follow() {} }
+}
 
 function ask(
   path: string,
@@ -37,7 +50,7 @@ function ask(
 ) {
   const warnings: string[] = []
   const log = { debug() {}, info() {}, error() {}, warn: (message: string) => warnings.push(message) }
-  const app = createResponder({ baseUrl, tokens, name: 'TEST SERVER', readVerdict: async () => verdict, log })
+  const app = createResponder({ baseUrl, tokens, name: 'TEST SERVER', verdicts: verdictsOf(verdict), log })
   const headers = new Headers(init.headers)
   if (token !== '') headers.set('authorization', `Bearer ${token}`)
   return app.request(path, { ...init, headers })
@@ -55,6 +68,24 @@ const answers: { name: string; path: string; options?: Parameters<typeof ask>[1]
     status: 200,
     body: 'OK\nTEST SERVER\n',
   },
+  { name: 'one probe by itself', path: '/mongo', status: 503, body: MONGO_TEXT },
+  { name: 'one probe by itself, with a slash behind it', path: '/mongo/', status: 503, body: MONGO_TEXT },
+  {
+    name: 'one probe by itself below the base URL',
+    path: '/health/mongo',
+    options: { baseUrl: '/health' },
+    status: 503,
+    body: MONGO_TEXT,
+  },
+  {
+    name: 'no probe beside the base URL',
+    path: '/mongo',
+    options: { baseUrl: '/health' },
+    status: 404,
+    body: 'not found\n',
+  },
+  { name: 'no name in another case', path: '/Mongo', status: 404, body: 'not found\n' },
+  { name: 'no probe to strangers', path: '/mongo', options: { token: 'wrong' }, status: 511, body: 'Auth ERR' },
   { name: 'nothing elsewhere', path: '/other', status: 404, body: 'not found\n' },
   { name: 'nothing above the base URL', path: '/', options: { baseUrl: '/health' }, status: 404, body: 'not found\n' },
   {
@@ -135,7 +166,7 @@ test('createResponder() gives the same facts as JSON to those who ask for it', a
     status: 'DEAD',
     dead: [
       { probe: 'elastic', reason: 'status: 503 is not one of 200', since: '2026-01-01T00:00:00.000Z' },
-      { probe: 'mongo', reason: 'refused', since: '2026-01-02T00:00:00.000Z' },
+      { probe: 'mongo', reason: 'refused', since: '2026-01-02T00:00:00.000Z', because_of: 'elastic' },
     ],
     warnings: ['not checked yet: redis'],
   })
@@ -158,14 +189,14 @@ test('createResponder() answers 503, not 200, when the verdict cannot be made', 
     tokens: ['right'],
     name: 'x',
     log,
-    readVerdict: () => Promise.reject(new Error('bug')),
+    verdicts: { ...verdictsOf(OK), read: () => Promise.reject(new Error('bug')) },
   })
   const response = await app.request('/', { headers: { authorization: 'Bearer right' } })
   assert.equal(response.status, 503)
 })
 
 test('createResponder() counts entries instead of writing thousands out', async () => {
-  const dead = Array.from({ length: 5000 }, (_, index) => ({ probe: `p${index}`, reason: 'refused', sinceMs: 0 }))
+  const dead = Array.from({ length: 5000 }, (_, index) => ({ name: `p${index}`, reason: 'refused', sinceMs: 0 }))
   const text = await (await ask('/', { verdict: { status: 'DEAD', dead, warnings: [] } })).text()
   assert.match(text, /^DEAD p0, p1, .*, p99, and 4900 more\n/)
   assert.ok(text.length < 10_000)

@@ -2,15 +2,21 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Facts } from '../../src/modules/define-probe.ts'
 import { Dead, Unknown } from '../../src/modules/errors.ts'
+import { currentLookupWatch } from '../../src/modules/lookup.ts'
 import { ModuleError } from '../../src/modules/module.ts'
-import { judgeError, runCheck } from '../../src/watchman/check.ts'
+import { type CheckSurroundings, judgeError, runCheck } from '../../src/watchman/check.ts'
 
 const log = { debug() {}, info() {}, warn() {}, error() {} }
+const QUIET = { log, stalls: { between: () => 0 } }
 const coded = (code: string, message = code) => Object.assign(new Error(message), { code })
 
-function checkOf(observe: (signal: AbortSignal) => Promise<Facts>, timeoutMs = 1000) {
+function checkOf(
+  observe: (signal: AbortSignal) => Promise<Facts>,
+  timeoutMs = 1000,
+  around: CheckSurroundings = QUIET,
+) {
   const criteria = [{ fact: 'status', judge: (value: unknown) => (value === 200 ? undefined : `${value} is not 200`) }]
-  return runCheck({ timeoutMs, observe, criteria }, log)
+  return runCheck({ timeoutMs, observe, criteria }, around)
 }
 
 test('runCheck() says alive when the facts meet the criteria', async () => {
@@ -30,7 +36,7 @@ test('runCheck() calls the target dead when the deadline passes, and aborts the 
     signal = given
     return new Promise(() => {})
   }, 50)
-  assert.deepEqual(outcome, { kind: 'dead', reason: 'timed out after 50 ms' })
+  assert.deepEqual(outcome, { kind: 'dead', reason: 'timed out after 50 ms', cause: 'timeout' })
   assert.equal(signal?.aborted, true)
   assert.ok(performance.now() - startedMs < 1000)
 })
@@ -60,13 +66,52 @@ test('runCheck() takes a module that throws before its first await like any othe
   assert.deepEqual(outcome, { kind: 'dead', reason: 'refused' })
 })
 
+test('runCheck() does not blame the target for a lookup that the resolver does not answer', async () => {
+  // A promise that never resolves stands for getaddrinfo on a thread of its own.
+  const { outcome } = await checkOf(() => {
+    const watch = currentLookupWatch()
+    assert.ok(watch)
+    watch.resolving = 'db.example.org'
+    return new Promise(() => {})
+  }, 50)
+  const reason = 'the resolver of this host did not answer for db.example.org within 50 ms'
+  assert.deepEqual(outcome, { kind: 'unknown', reason })
+})
+
+test('runCheck() takes a failure for unknown while WatchMan itself stood still for a quarter of the deadline', async () => {
+  const dead = async (): Promise<Facts> => {
+    throw new Dead('refused')
+  }
+  const stalledFor = (ms: number) => ({ log, stalls: { between: () => ms } })
+  const excused = await checkOf(dead, 1000, stalledFor(250))
+  const reason = 'WatchMan itself stood still for 250 ms of the check (which came to: refused)'
+  assert.deepEqual(excused.outcome, { kind: 'unknown', reason })
+  const blamed = await checkOf(dead, 1000, stalledFor(249))
+  assert.deepEqual(blamed.outcome, { kind: 'dead', reason: 'refused' })
+  const alive = await checkOf(async () => ({ status: 200 }), 1000, stalledFor(900))
+  assert.deepEqual(alive.outcome, { kind: 'alive' })
+})
+
+test('runCheck() tells its steps before it makes them', async () => {
+  const steps: string[] = []
+  await checkOf(
+    async () => {
+      steps.push('asked')
+      return { status: 200 }
+    },
+    1000,
+    { ...QUIET, onStep: (step) => steps.push(step) },
+  )
+  assert.deepEqual(steps, ['asking', 'asked', 'judging'])
+})
+
 const errors: { name: string; error: unknown; kind: 'dead' | 'unknown'; reason: string }[] = [
   { name: 'Dead', error: new Dead('-LOADING'), kind: 'dead', reason: '-LOADING' },
   { name: 'Unknown', error: new Unknown('no resolver'), kind: 'unknown', reason: 'no resolver' },
   {
     name: 'a module that does not load',
     error: new ModuleError('it exports no Probe'),
-    kind: 'dead',
+    kind: 'unknown',
     reason: 'it exports no Probe',
   },
   {

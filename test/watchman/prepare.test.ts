@@ -14,17 +14,24 @@ after(() => catalog.close())
 
 const URL = { url: 'http://127.0.0.1:1/' }
 
+const PROBE: ProbeConfig = {
+  name: 'a',
+  path: ['probes', 'a'],
+  module: 'url_probe',
+  isEnabled: true,
+  periodMs: 1000,
+  fastPeriodMs: 1000,
+  fall: 1,
+  rise: 1,
+  holdMs: 0,
+  severity: 'critical',
+  dependsOn: [],
+  query: URL,
+  criteria: undefined,
+}
+
 async function problemsOf(given: Partial<ProbeConfig>): Promise<string[]> {
-  const config = {
-    name: 'a',
-    path: ['probes', 'a'],
-    module: 'url_probe',
-    isEnabled: true,
-    periodMs: 1000,
-    query: URL,
-    criteria: undefined,
-  }
-  const { problems } = await prepareProbe({ ...config, ...given }, catalog)
+  const { problems } = await prepareProbe({ ...PROBE, ...given }, catalog)
   return problems.map(({ kind, path, message }) => `${kind} ${formatPath(path)}: ${message}`)
 }
 
@@ -126,15 +133,7 @@ for (const { name, given, problems } of mistakes) {
 }
 
 test('prepareProbe() takes the timeout of the query, and the criteria of the module where none are given', async () => {
-  const config = {
-    name: 'a',
-    path: ['probes', 'a'],
-    module: 'url_probe',
-    isEnabled: true,
-    periodMs: 1000,
-    criteria: undefined,
-  }
-  const { probe } = await prepareProbe({ ...config, query: { ...URL, timeout: '250ms' } }, catalog)
+  const { probe } = await prepareProbe({ ...PROBE, query: { ...URL, timeout: '250ms' } }, catalog)
   assert.equal(probe?.timeoutMs, 250)
   assert.deepEqual(
     probe?.criteria.map(({ fact, judge }) => [fact, judge(204), judge(404)]),

@@ -1,0 +1,152 @@
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Moment, readBootId, readClocks } from '../clock.ts'
+import type { Rules } from '../verdict/rules.ts'
+import type { Outcome, Policy, State } from '../verdict/state.ts'
+
+/**
+ * The folder of DeadPool's own notes, below the status folder: what is written there every few seconds must not look like
+ * a change of the flags.
+ */
+const NOTES_FOLDER = 'state'
+const WATCHMAN_FILE = 'watchman.json'
+const SPIDERMAN_FILE = 'spiderman.json'
+
+/** Changes when what stands in the files changes its meaning; files of another format are passed over. */
+const FORMAT = 1
+
+/** What WatchMan knows of one probe. */
+export interface ProbeRecord {
+  module: string
+  state: State
+  policy: Policy
+  periodMs: number
+  /** The deadline of a check; not known before the first one. */
+  timeoutMs?: number | undefined
+  isFlagged: boolean
+  /** Why the flag cannot be made or removed. */
+  fault?: string | undefined
+  /** The last check: when it ended (wall clock), how long it took, and what it came to. */
+  last?: { atMs: number; tookMs: number; outcome: Outcome['kind'] } | undefined
+  /** How many checks came to what since `countedSinceMs` of the file. */
+  counts: Record<Outcome['kind'], number>
+}
+
+/** How often, and how long, a shadow probe or group would have made the answer 503. */
+export interface ShadowRecord {
+  count: number
+  totalMs: number
+  /** Set while it would now. */
+  since?: { wallMs: number; monotonicMs?: number | undefined } | undefined
+}
+
+/** How well WatchMan keeps its schedule, over about the last minute. */
+export interface PaceRecord {
+  checksPerSecond: number
+  /** How late checks start, in milliseconds. */
+  lateP50Ms: number
+  lateP99Ms: number
+  lateMaxMs: number
+  /** Starts that were left out because the check before was still running. */
+  skipped: number
+}
+
+/** What WatchMan writes down, so that a restart goes on where it was, and `deadpool status` has something to read. */
+export interface WatchmanNotes {
+  format: typeof FORMAT
+  /** The host's run in which the monotonic moments were taken. */
+  boot: string
+  written: Moment
+  pid: number
+  /** The configuration file and the server's own name. */
+  config: string
+  name: string
+  staleAfterMs: number
+  rules: Rules
+  /** Since when the counts count, in milliseconds of the wall clock. */
+  countedSinceMs: number
+  pace: PaceRecord
+  probes: Record<string, ProbeRecord>
+  shadows: Record<string, ShadowRecord>
+}
+
+/** What SpiderMan writes down: who and where it is, and how its last reload went. */
+export interface SpidermanNotes {
+  format: typeof FORMAT
+  pid: number
+  startedMs: number
+  version: string
+  url: string
+  config: string
+  /** When the configuration at work was loaded, in milliseconds of the wall clock. */
+  loadedMs: number
+  /** The last request to reload: when it ended, and the mistakes that it failed for. */
+  reload?: { atMs: number; mistakes: string[] } | undefined
+}
+
+export type Notes = WatchmanNotes | SpidermanNotes
+
+/** Writes notes whole: whoever reads sees the old ones or the new ones. Rejects as the file system does. */
+export async function writeWatchmanNotes(folder: string, notes: Omit<WatchmanNotes, 'format'>): Promise<void> {
+  await writeNotes(folder, WATCHMAN_FILE, { format: FORMAT, ...notes })
+}
+
+export async function writeSpidermanNotes(folder: string, notes: Omit<SpidermanNotes, 'format'>): Promise<void> {
+  await writeNotes(folder, SPIDERMAN_FILE, { format: FORMAT, ...notes })
+}
+
+async function writeNotes(folder: string, file: string, notes: Notes): Promise<void> {
+  const path = join(folder, NOTES_FOLDER, file)
+  const draft = join(folder, NOTES_FOLDER, `.${file}.${process.pid}~`)
+  const text = `${JSON.stringify(notes)}\n`
+  try {
+    await writeFile(draft, text, { mode: 0o644 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    await mkdir(join(folder, NOTES_FOLDER), { recursive: true })
+    await writeFile(draft, text, { mode: 0o644 })
+  }
+  await rename(draft, path)
+}
+
+/** Reads what WatchMan wrote last; undefined when there is nothing that can be used. Rejects where the disk has a fault. */
+export async function readWatchmanNotes(folder: string): Promise<WatchmanNotes | undefined> {
+  return readNotes<WatchmanNotes>(folder, WATCHMAN_FILE, ['probes', 'shadows', 'rules', 'written', 'pace'])
+}
+
+/** Reads what SpiderMan wrote last; undefined when there is nothing that can be used. Rejects where the disk has a fault. */
+export async function readSpidermanNotes(folder: string): Promise<SpidermanNotes | undefined> {
+  return readNotes<SpidermanNotes>(folder, SPIDERMAN_FILE, ['pid', 'loadedMs'])
+}
+
+async function readNotes<T extends Notes>(folder: string, file: string, keys: (keyof T)[]): Promise<T | undefined> {
+  let text: string
+  try {
+    text = await readFile(join(folder, NOTES_FOLDER, file), 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const notes = JSON.parse(text) as T
+    return notes.format === FORMAT && keys.every((key) => key in notes) ? notes : undefined
+  } catch {
+    return undefined // not ours, or of a disk that lost a part of it: a start without notes is safe
+  }
+}
+
+/** Notes as they are found later. */
+export interface Recollection {
+  notes: WatchmanNotes
+  /** How long ago they were written: by the monotonic clock if the host ran on since, and else by the wall clock. */
+  ageMs: number
+  /** Whether the host has run on since: otherwise the monotonic moments in the notes mean nothing any more. */
+  isSameBoot: boolean
+}
+
+/** Tells how old notes are. */
+export function toRecollection(notes: WatchmanNotes, now = readClocks(), boot = readBootId()): Recollection {
+  const isSameBoot = boot !== '' && notes.boot === boot
+  const { wallMs, monotonicMs } = notes.written
+  return { notes, ageMs: isSameBoot ? now.monotonicMs - monotonicMs : Math.abs(now.wallMs - wallMs), isSameBoot }
+}

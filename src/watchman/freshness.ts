@@ -1,0 +1,62 @@
+/** How long ago each probe's last check was finished, in time that SpiderMan was awake. */
+export interface Freshness {
+  /** Follows these probes; one that was followed before keeps its age. */
+  follow(probes: readonly { name: string; freshForMs: number }[]): void
+  /** Checks of these probes, by their places, were finished. */
+  refresh(places: readonly number[]): void
+  /** Lets time pass; tells whether other probes are stale than before. */
+  pass(ms: number, wallMs: number): boolean
+  /** Takes out of all ages what WatchMan as a whole was silent for; tells whether other probes are stale than before. */
+  forgive(ms: number, wallMs: number): boolean
+  /** Since when the stale ones were not checked, in milliseconds of the wall clock. */
+  stale: ReadonlyMap<string, number>
+}
+
+interface Entry {
+  name: string
+  freshForMs: number
+  /** When its last check was finished, in awake time. */
+  checkedMs: number
+}
+
+export function createFreshness(): Freshness {
+  let entries: Entry[] = []
+  let awakeMs = 0
+  const stale = new Map<string, number>()
+
+  function compare(wallMs: number): boolean {
+    let isChanged = false
+    for (const { name, freshForMs, checkedMs } of entries) {
+      const isStale = awakeMs - checkedMs > freshForMs
+      if (isStale === stale.has(name)) continue
+      isChanged = true
+      if (isStale) stale.set(name, wallMs - (awakeMs - checkedMs))
+      else stale.delete(name)
+    }
+    return isChanged
+  }
+
+  return {
+    stale,
+    follow(probes) {
+      const former = new Map(entries.map(({ name, checkedMs }) => [name, checkedMs]))
+      entries = probes.map((probe) => ({ ...probe, checkedMs: former.get(probe.name) ?? awakeMs }))
+      const names = new Set(probes.map(({ name }) => name))
+      for (const name of stale.keys()) if (!names.has(name)) stale.delete(name)
+    },
+    refresh(places) {
+      for (const place of places) {
+        const entry = entries[place]
+        if (entry) entry.checkedMs = awakeMs
+      }
+    },
+    pass(ms, wallMs) {
+      awakeMs += ms
+      return compare(wallMs)
+    },
+    forgive(ms, wallMs) {
+      for (const entry of entries) entry.checkedMs = Math.min(awakeMs, entry.checkedMs + ms)
+      return stale.size > 0 && compare(wallMs)
+    },
+  }
+}
