@@ -1,0 +1,295 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { Agent, get } from 'node:http'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import {
+  type DeadPool,
+  finallyDo,
+  makeFolder,
+  runBinary,
+  type StartOptions,
+  startDeadPool,
+  TOKEN,
+  waitFor,
+  writeConfig,
+} from './binary.ts'
+import { startComponent, urlProbe } from './component.ts'
+import { freePort } from './nginx.ts'
+
+/** Changes the configuration file and asks for it to be loaded, by SIGHUP; resolves when the log tells how that went. */
+async function reload(deadpool: DeadPool, options: StartOptions | string): Promise<boolean> {
+  const isOver = /^the configuration was (not )?loaded again/
+  const count = () => deadpool.log().filter(({ message }) => isOver.test(message)).length
+  const before = count()
+  const text = typeof options === 'string' ? options : writeConfig(options)
+  writeFileSync(join(deadpool.folder, 'deadpool.yml'), text)
+  deadpool.child.kill('SIGHUP')
+  await waitFor('the end of the reload', () => count() > before)
+  const last = deadpool
+    .log()
+    .filter(({ message }) => isOver.test(message))
+    .at(-1)
+  return !last?.message.includes(' not ')
+}
+
+/** Waits until WatchMan works by the configuration that was loaded last. */
+async function watcherFollows(deadpool: DeadPool, times: number): Promise<void> {
+  const isFollowing = ({ message }: { message: string }) => /by the new configuration/.test(message)
+  await waitFor('WatchMan to follow', () => deadpool.log().filter(isFollowing).length >= times)
+}
+
+/** A client that asks all the time, as fast as answers come, and keeps count of what it got. */
+function keepAsking(context: TestContext, urlOf: () => string, agent: Agent | false) {
+  const counts = new Map<string, number>()
+  let isOver = false
+  const count = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1)
+  const ask = () =>
+    new Promise<void>((resolve) => {
+      const headers = { authorization: `Bearer ${TOKEN}` }
+      get(urlOf(), { agent, headers }, (answer) => {
+        count(String(answer.statusCode))
+        answer.resume().on('end', resolve)
+      }).on('error', (error: NodeJS.ErrnoException) => {
+        count(error.code ?? error.message)
+        resolve()
+      })
+    })
+  const loop = (async () => {
+    while (!isOver) await ask()
+  })()
+  const stop = async () => {
+    isOver = true
+    await loop
+    if (agent) agent.destroy()
+    return Object.fromEntries(counts)
+  }
+  finallyDo(context, stop)
+  return { stop, counts }
+}
+
+test('SIGHUP with a bad new file changes nothing, and logs every mistake', async (context) => {
+  const component = await startComponent(context)
+  const probes = urlProbe('web', component.url)
+  const deadpool = await startDeadPool(context, { probes })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  const watcher = deadpool.watcherPid()
+  assert.equal(await reload(deadpool, { probes: `${probes}\nbad: { module: url_prob, perod: 3 }` }), false)
+  const errors = deadpool.log().filter(({ level }) => level === 'error')
+  assert.deepEqual(
+    errors.map(({ message }) => message.replace(/^.*deadpool.yml:\d+:\d+ /, '')),
+    [
+      'probes.bad.module: "url_prob" is not a module; did you mean "url_probe"?',
+      'probes.bad.perod: is not a known key; did you mean "period"?',
+      'the configuration was not loaded again; everything goes on as before',
+    ],
+  )
+  assert.equal(await reload(deadpool, 'WEB: ['), false)
+  assert.equal(deadpool.watcherPid(), watcher)
+  component.status(500)
+  await deadpool.becomes(503)
+  component.status(200)
+  assert.equal(await deadpool.becomes(200), 'OK\nTEST SERVER\n')
+})
+
+test('a reload begins only the changed probes anew; the others keep their schedule, state, streak and hold', async (context) => {
+  const component = await startComponent(context)
+  const same = urlProbe('same', `${component.url}/same`, { more: 'period: 1, fall: 4' })
+  const held = urlProbe('held', `${component.url}/held`, { more: 'period: 0.2, hold: 60' })
+  const changing = (path: string) => urlProbe('changing', `${component.url}${path}`, { more: 'period: 0.5' })
+  const gone = urlProbe('gone', `${component.url}/gone`)
+  component.status(500, '/held')
+  component.status(500, '/gone')
+  const deadpool = await startDeadPool(context, { probes: [same, held, changing('/old'), gone].join('\n') })
+  await waitFor('the flags', () =>
+    ['held', 'gone'].every((name) => existsSync(join(deadpool.folder, `probe/${name}.dead`))),
+  )
+  component.status(200, '/held')
+  component.status(500, '/same')
+  await waitFor('two failures', () => deadpool.log().some(({ message }) => message.startsWith('same failed, 2 of 4')))
+  const watcher = deadpool.watcherPid()
+
+  const added = urlProbe('added', `${component.url}/added`)
+  assert.equal(await reload(deadpool, { probes: [added, same, held, changing('/new')].join('\n') }), true)
+  await watcherFollows(deadpool, 1)
+  assert.equal(deadpool.watcherPid(), watcher)
+  await waitFor('the flag of the probe that is gone to go', () => !existsSync(join(deadpool.folder, 'probe/gone.dead')))
+  await waitFor('the new address to be asked', () => component.arrivals('/new').length > 0)
+  const asked = component.arrivals('/old').length
+  assert.match((await deadpool.ask()).text, /^DEAD held\n/, 'the hold goes on')
+  // The streak of two goes on: two more failures, not four.
+  await deadpool.becomes(503)
+  await waitFor('four failures', async () => (await deadpool.ask()).text.startsWith('DEAD same, held\n'))
+  assert.equal(component.arrivals('/same').length <= 5, true)
+  assert.equal(component.arrivals('/old').length, asked, 'the former address is not asked any more')
+  const beats = component.arrivals('/same')
+  const first = beats[0] as number
+  const offBeat = beats.map((ms) => Math.abs(((ms - first + 500) % 1000) - 500))
+  assert.ok(Math.max(...offBeat) < 250, `off the beat by ${offBeat.map(Math.round).join(', ')} ms`)
+  const message = /^watching 4 probes by the new configuration; 2 probes begun anew, 1 probe ended$/
+  assert.ok(deadpool.log().some((line) => message.test(line.message)))
+})
+
+test('a reload changes what counts, the token, the name and the path from the next request on', async (context) => {
+  const component = await startComponent(context)
+  component.status(500)
+  const probe = (more: string) => urlProbe('web', component.url, { more: `period: 0.2${more}` })
+  const deadpool = await startDeadPool(context, { probes: probe('') })
+  await deadpool.becomes(503)
+  const text = writeConfig({ probes: probe(', severity: warning'), web: 'base_url: /health' })
+    .replace('TEST SERVER', 'OTHER NAME')
+    .replace(TOKEN, 'another-token-4711')
+  await reload(deadpool, text)
+  assert.equal((await deadpool.ask()).status, 511)
+  const headers = { authorization: 'Bearer another-token-4711' }
+  assert.equal((await deadpool.ask({ headers })).status, 404)
+  const answer = await deadpool.ask({ headers }, '/health')
+  assert.match(answer.text, /^OK\nOTHER NAME\nwarning: web is dead: /)
+  assert.equal(deadpool.output().includes('another-token-4711'), false)
+})
+
+test('a reload moves the listening address, and no request fails meanwhile', async (context) => {
+  const component = await startComponent(context)
+  const probes = urlProbe('web', component.url)
+  const deadpool = await startDeadPool(context, { probes })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  let url = deadpool.url
+  const clients = [false as const, new Agent({ keepAlive: true })].map((agent) => keepAsking(context, () => url, agent))
+  for (let round = 0; round < 5; round++) {
+    const port = await freePort()
+    const config = writeConfig({ probes }).replace('port: 0', `port: ${port}`)
+    writeFileSync(join(deadpool.folder, 'deadpool.yml'), config)
+    const next = `http://127.0.0.1:${port}/`
+    deadpool.child.kill('SIGHUP')
+    await waitFor('the new address', () => fetch(next).then(({ status }) => status === 511))
+    url = next
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  for (const { stop } of clients) {
+    const { 200: good = 0, ...bad } = await stop()
+    assert.ok(good > 50, `${good} answers`)
+    assert.deepEqual(bad, {})
+  }
+})
+
+test('twenty reloads in a row under load: no request fails, and the answers follow the component', async (context) => {
+  const component = await startComponent(context)
+  const probes = (period: number) => urlProbe('web', component.url, { more: `period: ${period}` })
+  const deadpool = await startDeadPool(context, { probes: probes(0.2) })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  const clients = [false as const, new Agent({ keepAlive: true })].map((agent) =>
+    keepAsking(context, () => deadpool.url, agent),
+  )
+  for (let round = 0; round < 20; round++)
+    assert.equal(await reload(deadpool, { probes: probes(0.2 + round / 100) }), true)
+  for (const { stop } of clients) {
+    const { 200: good = 0, ...bad } = await stop()
+    assert.ok(good > 50, `${good} answers`)
+    assert.deepEqual(bad, {})
+  }
+  component.status(500)
+  await deadpool.becomes(503)
+})
+
+test('a reload to an address that is taken changes nothing', async (context) => {
+  const component = await startComponent(context)
+  const { port } = component.server.address() as { port: number }
+  const probes = urlProbe('web', component.url)
+  const deadpool = await startDeadPool(context, { probes })
+  const config = writeConfig({ probes, web: '' }).replace('port: 0', `port: ${port}`).replace('TEST SERVER', 'OTHER')
+  assert.equal(await reload(deadpool, config), false)
+  assert.ok(
+    deadpool.log().some(({ level, message }) => level === 'error' && message.startsWith('cannot listen on 127.0.0.1:')),
+  )
+  await waitFor('the answer as before', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+})
+
+test('a reload to another status folder carries the states over', async (context) => {
+  const component = await startComponent(context)
+  const probes = urlProbe('web', component.url, { more: 'period: 0.2, hold: 60' })
+  const deadpool = await startDeadPool(context, { probes })
+  component.status(500)
+  await deadpool.becomes(503)
+  component.status(200)
+  const since = /since (\S+)\)/.exec((await deadpool.ask()).text)?.[1]
+  const config = writeConfig({ probes }).replace('probe_status_folder: probe', 'probe_status_folder: other')
+  assert.equal(await reload(deadpool, config), true)
+  await waitFor('the flag in the new folder', () => existsSync(join(deadpool.folder, 'other/web.dead')))
+  const { status, text } = await deadpool.ask()
+  assert.equal(status, 503)
+  assert.ok(since && text.includes(since), text)
+})
+
+test('a reload takes up the new code of an external module, and leaves the probes of others alone', async (context) => {
+  const component = await startComponent(context)
+  const folder = makeFolder(context)
+  mkdirSync(join(folder, 'mod'))
+  const writeModule = (word: string) =>
+    writeFileSync(
+      join(folder, 'mod/word.ts'),
+      `import { defineProbe, z } from 'deadpool'
+export const Probe = defineProbe({
+  summary: 'Says a word.', query: z.strictObject({}), facts: { word: 'the word' },
+  probe: async () => ({ word: '${word}' }),
+})
+`,
+    )
+  writeModule('first')
+  const probes = `word: { module: word, period: 0.2, success_criteria: { word: { type: re_search, query: first } } }
+${urlProbe('web', component.url)}`
+  const options = { probes, folder, watchman: `module_folder: ${join(folder, 'mod')}` }
+  const deadpool = await startDeadPool(context, options)
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  writeModule('second')
+  await reload(deadpool, options)
+  assert.match(await deadpool.becomes(503), /^DEAD word\nTEST SERVER\nword: word: no match for "first" in "second"/)
+  const message = /^watching 2 probes by the new configuration; 1 probe begun anew$/
+  assert.ok(deadpool.log().some((line) => message.test(line.message)))
+})
+
+test('a reload sends the log elsewhere', async (context) => {
+  const component = await startComponent(context)
+  const probes = urlProbe('web', component.url)
+  const deadpool = await startDeadPool(context, { probes })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  writeFileSync(
+    join(deadpool.folder, 'deadpool.yml'),
+    writeConfig({ probes, generic: '  log: { type: console, level: debug }' }),
+  )
+  deadpool.child.kill('SIGHUP')
+  await waitFor('both on standard error', () => {
+    const text = deadpool.output()
+    return / INFO {2}the configuration was loaded again/.test(text) && / INFO {2}watching 1 probe/.test(text)
+  })
+  await waitFor('the answer as before', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+})
+
+test('a reload while WatchMan is being started again reaches the new WatchMan', async (context) => {
+  const component = await startComponent(context)
+  const deadpool = await startDeadPool(context, { probes: urlProbe('web', component.url) })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  process.kill(deadpool.watcherPid(), 'SIGKILL')
+  await waitFor('its end', () => deadpool.log().some(({ message }) => message.startsWith('WatchMan ended')))
+  component.status(500, '/b')
+  await reload(deadpool, { probes: urlProbe('b', `${component.url}/b`) })
+  assert.match(await deadpool.becomes(503), /^DEAD b\n/)
+})
+
+test('deadpool reload tells whether DeadPool took the new file', async (context) => {
+  const component = await startComponent(context)
+  const probes = urlProbe('web', component.url)
+  const deadpool = await startDeadPool(context, { probes })
+  const file = join(deadpool.folder, 'deadpool.yml')
+  writeFileSync(
+    file,
+    `${readFileSync(file, 'utf8')}${'  '}more: { module: url_probe, query: { url: "${component.url}" } }\n`,
+  )
+  const good = await runBinary(['reload', '-c', file])
+  assert.equal(good.code, 0, good.stderr)
+  assert.equal((await deadpool.ask({}, '/more')).status, 200)
+  writeFileSync(file, 'WEB: 1\n')
+  const bad = await runBinary(['reload', '-c', file])
+  assert.equal(bad.code, 2)
+  assert.match(bad.stderr, /WEB/)
+  assert.equal((await deadpool.ask()).status, 200)
+})
