@@ -51,8 +51,10 @@ async function execute(command: Command): Promise<void> {
     case 'run': {
       const loaded = load(command.config)
       const { run } = await import('./cli/run.ts')
+      let reload = () => {} // what is being started has the present configuration already
+      process.on('SIGHUP', () => reload())
       const running = await run(loaded, carried)
-      process.on('SIGHUP', () => void running.reload())
+      reload = () => void running.reload()
       for (const signal of ['SIGTERM', 'SIGINT'] as const) {
         process.once(signal, () => void running.stop(signal).finally(() => end(0, running.isDiskHanging())))
       }

@@ -112,9 +112,9 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried): Prom
     for (const { level, line } of remarks) log[level](line)
   }
 
-  function describeActivity(): string | undefined {
+  function describeActivity(generation: number): string | undefined {
     const last = activity?.read()
-    const probe = last && config.probes.filter(({ isEnabled }) => isEnabled)[last.index]
+    const probe = last?.generation === generation && config.probes.filter(({ isEnabled }) => isEnabled)[last.index]
     if (!probe) return undefined
     const what = last.step === 'asking' ? 'it was asking' : 'it was judging what was said by'
     return `${what} ${probe.name} (module ${probe.module})`

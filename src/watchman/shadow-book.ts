@@ -9,8 +9,8 @@ import { durationOf } from '../verdict/state.ts'
 
 /** Keeps count of what shadow probes and groups would have done. */
 export interface ShadowBook {
-  /** Looks at the states after one of them changed. */
-  update(standings: ReadonlyMap<string, Standing>, now: Moment): void
+  /** Looks at the states, which are asked for only if there are shadows, after some of them changed. */
+  update(readStandings: () => ReadonlyMap<string, Standing>, now: Moment): void
   /** Goes on by other rules. */
   follow(rules: Rules): void
   records(): Record<string, ShadowRecord>
@@ -26,7 +26,9 @@ export function createShadowBook(first: Rules, log: Log, remembered: Record<stri
   }
 
   return {
-    update(standings, now) {
+    update(readStandings, now) {
+      if (shadows.size === 0) return
+      const standings = readStandings()
       for (const [name, judge] of shadows) {
         const standing = judge(standings)
         const record = records.get(name) ?? { count: 0, totalMs: 0 }

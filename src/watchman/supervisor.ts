@@ -58,8 +58,8 @@ export interface SupervisorOptions {
   assignment: Assignment
   /** What is known of the probes from before. */
   reports?: Iterable<[string, Report]>
-  /** Says what WatchMan was doing last, for the log; undefined when nobody knows. */
-  describeActivity?: () => string | undefined
+  /** Says what a WatchMan of this generation of the configuration was doing last; undefined when nobody knows. */
+  describeActivity?: (generation: number) => string | undefined
   log: Log
 }
 
@@ -117,7 +117,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       )
       return
     }
-    const activity = describeActivity()
+    const activity = describeActivity(generation)
     log.error(`WatchMan hangs: it is silent for ${silent}${activity ? `, while ${activity}` : ''}; killing it`)
     child.kill('SIGKILL')
   }

@@ -64,6 +64,7 @@ export async function startWatchMan(start: ConfigMessage, channel: Channel, carr
   const shadows = createShadowBook(rulesOf(config), log, remembered?.notes.shadows)
   const notes = createNoteWriter({ write: writeNotes, folder, log })
   let lastFault: string | undefined
+  let isLookDue = false
   const keeper = createFlagKeeper({
     folder,
     onSettled({ probe, fault }) {
@@ -88,7 +89,8 @@ export async function startWatchMan(start: ConfigMessage, channel: Channel, carr
       send: channel.send,
       staleAfterMs: () => config.watchman.staleAfterMs,
       onChange() {
-        shadows.update(roster.standings(), readClocks())
+        if (!isLookDue) setImmediate(lookAtShadows)
+        isLookDue = true
         notes.hurry()
       },
     },
@@ -104,6 +106,12 @@ export async function startWatchMan(start: ConfigMessage, channel: Channel, carr
   }
   beat()
   log.info(`watching ${countText(roster.size())}`)
+
+  /** Once for all changes of a moment: when thousands of probes die together, not once for each. */
+  function lookAtShadows(): void {
+    isLookDue = false
+    shadows.update(roster.standings, readClocks())
+  }
 
   async function writeNotes(): Promise<void> {
     await writeWatchmanNotes(folder, {
