@@ -55,8 +55,11 @@ function isReadable(word: string, rest: string): boolean {
   return word === 'by' ? !rest.includes(' ') : readTime(rest) !== undefined
 }
 
+/** `Date.parse` alone takes "rack 5" for a day in May. */
+const TIME = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)? ?(?:Z|[+-]\d\d:?\d\d)?)?$/
+
 function readTime(text: string | undefined): number | undefined {
-  const ms = Date.parse(text ?? '')
+  const ms = TIME.test(text ?? '') ? Date.parse(text ?? '') : Number.NaN
   return Number.isFinite(ms) ? ms : undefined
 }
 
