@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { open, readdir } from 'node:fs/promises'
+import { lstat, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import type { Notice } from '../verdict/notice.ts'
@@ -59,21 +59,29 @@ export async function readFlag(folder: string, probe: string): Promise<(Flag & {
   const read = await readSmall(join(folder, flagFile(probe)))
   if (!read) return undefined
   if ('fault' in read) {
-    return { reason: `the flag cannot be read (${read.fault})`, sinceMs: Date.now(), isOurs: false }
+    return { reason: `the flag cannot be read (${read.fault})`, sinceMs: read.timeMs ?? Date.now(), isOurs: false }
   }
   return parseFlag(read.text, read.timeMs)
 }
 
-/** Reads a drain or a mute; one that cannot be read counts as one that says nothing. */
+/**
+ * Reads a drain or a mute; one that cannot be read counts as one that says nothing. A mute of which not even the age is
+ * known is over: it would begin anew with each reading, and never end.
+ */
 async function readNotice(folder: string, file: string, kind: 'drain' | 'mute'): Promise<Notice | undefined> {
   const read = await readSmall(join(folder, file))
   if (!read) return undefined
-  if ('fault' in read) return { ...parseNotice('', Date.now(), kind), reason: `${file} cannot be read (${read.fault})` }
+  if ('fault' in read) {
+    const sinceMs = read.timeMs ?? (kind === 'mute' ? 0 : Date.now())
+    return { ...parseNotice('', sinceMs, kind), reason: `${file} cannot be read (${read.fault})` }
+  }
   return parseNotice(read.text, read.timeMs, kind)
 }
 
 /** Reads the beginning of a file, without waiting for a writer should somebody have put a FIFO there. */
-async function readSmall(path: string): Promise<{ text: string; timeMs: number } | { fault: string } | undefined> {
+async function readSmall(
+  path: string,
+): Promise<{ text: string; timeMs: number } | { fault: string; timeMs: number | undefined } | undefined> {
   try {
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
@@ -85,6 +93,11 @@ async function readSmall(path: string): Promise<{ text: string; timeMs: number }
     }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    return code === 'ENOENT' ? undefined : { fault: code ?? String(error) }
+    if (code === 'ENOENT') return undefined
+    const timeMs = await lstat(path).then(
+      (found) => found.mtimeMs,
+      () => undefined,
+    )
+    return { fault: code ?? String(error), timeMs }
   }
 }

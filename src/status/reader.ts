@@ -2,6 +2,7 @@ import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { type Moment, readMonotonic } from '../clock.ts'
 import type { Notice } from '../verdict/notice.ts'
+import type { Flag } from '../verdict/standing.ts'
 import { NO_ANSWER } from './answer-within.ts'
 import { type Listing, type ListOptions, listFolder, NO_LISTING } from './listing.ts'
 
@@ -160,13 +161,27 @@ function anchor(fresh: Listing, former: Listing, now: Moment): Listing {
     return untilMs === undefined ? notice : { ...notice, expiresMs: now.monotonicMs + untilMs - now.wallMs }
   }
   const mutes = new Map([...fresh.mutes].map(([name, mute]) => [name, anchorOne(mute, former.mutes.get(name))]))
-  const isUnchanged =
-    mutes.size === former.mutes.size && [...mutes].every(([name, mute]) => former.mutes.get(name) === mute)
   return {
-    flags: fresh.flags,
+    flags: isSameMap(fresh.flags, former.flags, isSameFlag) ? former.flags : fresh.flags,
     drain: fresh.drain && anchorOne(fresh.drain, former.drain),
-    mutes: isUnchanged ? former.mutes : mutes,
+    mutes: isSameMap(mutes, former.mutes, Object.is) ? former.mutes : mutes,
   }
+}
+
+function isSameMap<T>(
+  a: ReadonlyMap<string, T>,
+  b: ReadonlyMap<string, T>,
+  isSameValue: (one: T, other: T) => boolean,
+): boolean {
+  if (a.size !== b.size) return false
+  return [...a].every(([name, value]) => {
+    const other = b.get(name)
+    return other !== undefined && isSameValue(value, other)
+  })
+}
+
+function isSameFlag(a: Flag, b: Flag): boolean {
+  return a.reason === b.reason && a.sinceMs === b.sinceMs
 }
 
 function isSame(a: Notice, b: Notice): boolean {

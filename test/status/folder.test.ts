@@ -50,7 +50,7 @@ test('createFlagReader() gives reason and time, and passes over what is no flag 
 
 test('createFlagReader() lists a quiet folder once, and gives the same object again', async () => {
   let clockMs = 0
-  const reader = createFlagReader({ folder, probes: ['a'], now: () => clockMs })
+  const reader = createFlagReader({ folder, probes: ['a', 'b'], now: () => clockMs })
   put('a.dead')
   await reader.read()
   clockMs = 3000
