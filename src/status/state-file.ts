@@ -111,7 +111,17 @@ async function writeNotes(folder: string, file: string, notes: Notes): Promise<v
 
 /** Reads what WatchMan wrote last; undefined when there is nothing that can be used. Rejects where the disk has a fault. */
 export async function readWatchmanNotes(folder: string): Promise<WatchmanNotes | undefined> {
-  return readNotes<WatchmanNotes>(folder, WATCHMAN_FILE, ['probes', 'shadows', 'rules', 'written', 'pace'])
+  const notes = await readNotes<WatchmanNotes>(folder, WATCHMAN_FILE, ['probes', 'shadows', 'rules', 'written', 'pace'])
+  return notes && isWhole(notes) ? notes : undefined
+}
+
+/** Whether everything is there that a start relies on: WatchMan must not end again and again for what it finds. */
+function isWhole({ written, probes }: WatchmanNotes): boolean {
+  if (!Number.isFinite(written?.wallMs) || !Number.isFinite(written.monotonicMs)) return false
+  return Object.values(probes ?? { none: undefined }).every((record: ProbeRecord | undefined) => {
+    const { life, since, streak } = record?.state ?? {}
+    return (life === 'alive' || life === 'dead') && Number.isFinite(since?.wallMs) && Number.isInteger(streak)
+  })
 }
 
 /** Reads what SpiderMan wrote last; undefined when there is nothing that can be used. Rejects where the disk has a fault. */
