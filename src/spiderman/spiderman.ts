@@ -213,7 +213,10 @@ async function recallReports({ watchman }: Config): Promise<[string, Report][]> 
       const { life, reason, cause, since, unknown } = state
       if (state.isAssumed || (life === 'alive' && !isKept)) return []
       const doubt = isKept && unknown ? { reason: unknown.reason, sinceMs: unknown.since.wallMs } : undefined
-      return [[name, { life, reason, cause, sinceMs: since.wallMs, unknown: doubt, isFlagged, fault, arrivedMs: 0 }]]
+      // That the flag of a dead probe is missing may have many reasons while nobody watched: the next check tells.
+      const isBelieved = life === 'alive' && isFlagged
+      const report = { life, reason, cause, sinceMs: since.wallMs, unknown: doubt, fault, arrivedMs: 0 }
+      return [[name, { ...report, isFlagged: isBelieved }]]
     })
   } catch {
     return [] // the flags tell who is dead; what is wrong with the folder is told by those who need it

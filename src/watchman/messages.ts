@@ -1,3 +1,4 @@
+import type { Heard } from '../verdict/restore.ts'
 import type { Report } from '../verdict/standing.ts'
 
 /**
@@ -12,6 +13,8 @@ export interface ConfigMessage {
   generation: number
   /** The status folder of the configuration before, when it was another: its notes tell the states. */
   formerFolder?: string | undefined
+  /** What an earlier WatchMan of this SpiderMan said of the probes last. */
+  heard?: readonly [probe: string, heard: Heard][] | undefined
 }
 
 /** What SpiderMan tells WatchMan. */

@@ -1,7 +1,7 @@
 import { readClocks } from '../clock.ts'
 import type { ProbeConfig } from '../config/probes.ts'
 import type { ProbeRecord, Recollection } from '../status/state-file.ts'
-import { restoreState } from '../verdict/restore.ts'
+import { type Heard, restoreState } from '../verdict/restore.ts'
 import type { Flag, Standing } from '../verdict/standing.ts'
 import type { State } from '../verdict/state.ts'
 import type { Step } from './activity.ts'
@@ -28,6 +28,7 @@ export interface Roster {
 export interface Past {
   remembered: Recollection | undefined
   flags: ReadonlyMap<string, Flag>
+  heard: ReadonlyMap<string, Heard>
 }
 
 export interface RosterOptions {
@@ -80,7 +81,7 @@ export function createRoster({ around, onStart, onStep, onRound }: RosterOptions
   function restore(name: string, past: Past | undefined): State {
     const record = past?.remembered?.notes.probes[name]
     const remembered = record && past?.remembered && { ...past.remembered, state: record.state }
-    return restoreState(remembered, past?.flags.get(name), readClocks(), around.staleAfterMs())
+    return restoreState(remembered, past?.flags.get(name), readClocks(), around.staleAfterMs(), past?.heard.get(name))
   }
 
   /** Takes note of the first check of each probe. */

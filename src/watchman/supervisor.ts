@@ -29,7 +29,7 @@ const LONGEST_HANG_MS = 15_000
 
 /** What WatchMan is to do, and how it is to be judged. */
 export interface Assignment {
-  config: Omit<ConfigMessage, 'kind' | 'generation'>
+  config: Omit<ConfigMessage, 'kind' | 'generation' | 'heard'>
   staleAfterMs: number
   /** The enabled probes in their order, and how long the last check of each counts as fresh. */
   probes: readonly { name: string; freshForMs: number }[]
@@ -179,7 +179,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       else started.kill('SIGKILL')
     })
     started.on('exit', (code, signal) => end(signal ? `killed by ${signal}` : `exit code ${code}`))
-    tell(started, { kind: 'start', generation, ...assignment.config })
+    tell(started, { kind: 'start', generation, ...assignment.config, heard: hearsay() })
+  }
+
+  /** What the watchers before said: the disk may not have it, or have it older. */
+  function hearsay(): ConfigMessage['heard'] {
+    const told = [...reports].filter(([, { arrivedMs }]) => arrivedMs > 0)
+    return told.map(([probe, { life, reason, cause, sinceMs }]) => [probe, { life, reason, cause, sinceMs }])
   }
 
   /** A watcher that dies before it reads this reports itself by its exit. */

@@ -98,7 +98,7 @@ export async function startWatchMan(start: ConfigMessage, channel: Channel, carr
     onStep: (index, step) => noteActivity(generation, index, step),
     onRound: () => channel.send({ kind: 'ready', generation, checked: roster.takeChecked() }),
   })
-  roster.follow(config.probes, { remembered, flags })
+  roster.follow(config.probes, { remembered, flags, heard: new Map(start.heard) })
   // Between two heartbeats there may be another configuration with another `stale_after`.
   const beat = () => {
     channel.send({ kind: 'heartbeat', generation, checked: roster.takeChecked() })

@@ -185,6 +185,32 @@ async function assertAlways(deadpool: DeadPool, status: number, ms: number): Pro
   while (performance.now() < endMs) assert.equal((await deadpool.ask()).status, status)
 }
 
+test('a WatchMan killed while the disk is full takes nothing it knew with it', async (context) => {
+  if (process.getuid?.() !== 0) return skip(context, 'needs root, to mount a tmpfs')
+  const component = await startComponent(context)
+  const folder = makeFolder(context)
+  const probe = join(folder, 'probe')
+  mkdirSync(probe)
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', probe]).status !== 0)
+    return skip(context, 'this host lets nobody mount')
+  finallyDo(context, () => spawnSync('umount', ['-l', probe]))
+  spawnSync('sh', ['-c', `dd if=/dev/zero of=${probe}/filler bs=1k count=64`])
+  const probes = urlProbe('web', component.url, { more: 'period: 1, fall: 3, fast_period: 200ms' })
+  const deadpool = await startDeadPool(context, { probes, folder })
+  component.status(500)
+  await deadpool.becomes(503)
+  for (let kill = 0; kill < 3; kill++) {
+    const watcher = deadpool.watcherPid()
+    process.kill(watcher, 'SIGKILL')
+    await waitFor('the next watcher', async () => {
+      assert.equal((await deadpool.ask()).status, 503)
+      return deadpool.watcherPid() !== undefined && deadpool.watcherPid() !== watcher
+    })
+    await assertAlways(deadpool, 503, 1000)
+  }
+  assert.equal(existsSync(join(probe, 'web.dead')), false)
+})
+
 test('a module that blocks, crashes or does not load harms only its own probes', async (context) => {
   const component = await startComponent(context)
   const modules = join(import.meta.dirname, '../fixtures/modules')

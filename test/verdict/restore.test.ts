@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Moment } from '../../src/clock.ts'
-import { isFresh, restoreState } from '../../src/verdict/restore.ts'
+import { type Heard, isFresh, restoreState } from '../../src/verdict/restore.ts'
 import { advance, holdLeft, initialState, type State } from '../../src/verdict/state.ts'
 
 const STALE_MS = 30_000
@@ -12,12 +12,16 @@ const dead = { life: 'dead', reason: 'refused', since: WRITTEN, streak: 1 } as c
 const unknown = { reason: 'EMFILE', count: 4, since: WRITTEN }
 const flag = { reason: 'by hand', sinceMs: 900_000 }
 
+const heardDead: Heard = { life: 'dead', reason: 'no space', sinceMs: WRITTEN.wallMs }
+const heardAlive: Heard = { life: 'alive', reason: '', sinceMs: WRITTEN.wallMs }
+
 const scenarios: {
   name: string
   state?: State
   ageMs?: number
   hasFlag?: boolean
   isSameBoot?: boolean
+  heard?: Heard
   expected: Partial<State>
 }[] = [
   { name: 'nothing: assumed alive', expected: { life: 'alive', isAssumed: true, streak: 0 } },
@@ -51,12 +55,31 @@ const scenarios: {
     isSameBoot: false,
     expected: { unknown: undefined, streak: 2 },
   },
+  {
+    name: 'a death that was heard and could not be written: dead',
+    heard: heardDead,
+    expected: { life: 'dead', reason: 'no space', streak: 0 },
+  },
+  {
+    name: 'a death that was heard after an alive state was written: dead',
+    state: alive,
+    heard: heardDead,
+    expected: { life: 'dead', reason: 'no space', streak: 0 },
+  },
+  {
+    name: 'a revival that was heard after a dead state was written: alive, whatever its flag says',
+    state: dead,
+    hasFlag: true,
+    heard: heardAlive,
+    expected: { life: 'alive', streak: 0 },
+  },
+  { name: 'what was heard and written alike: as it was written', state: dead, heard: heardDead, expected: dead },
 ]
 
-for (const { name, state, ageMs = 1000, hasFlag = false, isSameBoot = true, expected } of scenarios) {
+for (const { name, state, ageMs = 1000, hasFlag = false, isSameBoot = true, heard, expected } of scenarios) {
   test(`restoreState() makes of ${name}`, () => {
     const remembered = state && { state, ageMs, isSameBoot }
-    const restored = restoreState(remembered, hasFlag ? flag : undefined, later(ageMs), STALE_MS)
+    const restored = restoreState(remembered, hasFlag ? flag : undefined, later(ageMs), STALE_MS, heard)
     const found = Object.fromEntries(Object.keys(expected).map((key) => [key, restored[key as keyof State]]))
     assert.deepEqual(found, expected)
   })
