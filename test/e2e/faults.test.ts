@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { type DeadPool, finallyDo, makeFolder, skip, startDeadPool, waitFor } from './binary.ts'
 import { startComponent, urlProbe } from './component.ts'
 
@@ -73,14 +73,10 @@ test('a status folder moved away again and again: never 200 while two components
 })
 
 test('a read-only status folder: the state reaches the answer all the same, with a warning', async (context) => {
-  if (process.getuid?.() !== 0) return skip(context, 'needs root, to mount a tmpfs')
+  const disk = mountSmallDisk(context)
+  if (!disk) return
+  const { folder, probe } = disk
   const component = await startComponent(context)
-  const folder = makeFolder(context)
-  const probe = join(folder, 'probe')
-  mkdirSync(probe)
-  if (spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', probe]).status !== 0)
-    return skip(context, 'this host lets nobody mount')
-  finallyDo(context, () => spawnSync('umount', ['-l', probe]))
   const deadpool = await startDeadPool(context, { probes: urlProbe('web', component.url), folder })
   await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
 
@@ -105,14 +101,10 @@ test('a read-only status folder: the state reaches the answer all the same, with
 })
 
 test('a full disk: the state reaches the answer all the same', async (context) => {
-  if (process.getuid?.() !== 0) return skip(context, 'needs root, to mount a tmpfs')
+  const disk = mountSmallDisk(context)
+  if (!disk) return
+  const { folder, probe } = disk
   const component = await startComponent(context)
-  const folder = makeFolder(context)
-  const probe = join(folder, 'probe')
-  mkdirSync(probe)
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', probe]).status !== 0)
-    return skip(context, 'this host lets nobody mount')
-  finallyDo(context, () => spawnSync('umount', ['-l', probe]))
   const deadpool = await startDeadPool(context, { probes: urlProbe('web', component.url), folder })
   await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
   spawnSync('sh', ['-c', `dd if=/dev/zero of=${probe}/filler bs=1k count=64`])
@@ -139,14 +131,10 @@ test('a full disk: the state reaches the answer all the same', async (context) =
 })
 
 test('a disk that fills up, or turns read-only, after the flag was written: the component stays dead until it is well, even over a killed watcher', async (context) => {
-  if (process.getuid?.() !== 0) return skip(context, 'needs root, to mount a tmpfs')
+  const disk = mountSmallDisk(context)
+  if (!disk) return
+  const { folder, probe } = disk
   const component = await startComponent(context)
-  const folder = makeFolder(context)
-  const probe = join(folder, 'probe')
-  mkdirSync(probe)
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', probe]).status !== 0)
-    return skip(context, 'this host lets nobody mount')
-  finallyDo(context, () => spawnSync('umount', ['-l', probe]))
   const deadpool = await startDeadPool(context, { probes: urlProbe('web', component.url), folder })
   const flag = join(probe, 'web.dead')
   for (const { breakDisk, mendDisk } of [
@@ -179,6 +167,18 @@ test('a disk that fills up, or turns read-only, after the flag was written: the 
   }
 })
 
+/** Mounts 16 KiB of memory where DeadPool in `folder` keeps its flags; undefined where the test has to be skipped. */
+function mountSmallDisk(context: TestContext): { folder: string; probe: string } | undefined {
+  if (process.getuid?.() !== 0) return void skip(context, 'needs root, to mount a tmpfs')
+  const folder = makeFolder(context)
+  const probe = join(folder, 'probe')
+  mkdirSync(probe)
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', probe]).status !== 0)
+    return void skip(context, 'this host lets nobody mount')
+  finallyDo(context, () => spawnSync('umount', ['-l', probe]))
+  return { folder, probe }
+}
+
 /** Asks without a pause, and fails when any answer has another status. */
 async function assertAlways(deadpool: DeadPool, status: number, ms: number): Promise<void> {
   const endMs = performance.now() + ms
@@ -186,14 +186,10 @@ async function assertAlways(deadpool: DeadPool, status: number, ms: number): Pro
 }
 
 test('a WatchMan killed while the disk is full takes nothing it knew with it', async (context) => {
-  if (process.getuid?.() !== 0) return skip(context, 'needs root, to mount a tmpfs')
+  const disk = mountSmallDisk(context)
+  if (!disk) return
+  const { folder, probe } = disk
   const component = await startComponent(context)
-  const folder = makeFolder(context)
-  const probe = join(folder, 'probe')
-  mkdirSync(probe)
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', probe]).status !== 0)
-    return skip(context, 'this host lets nobody mount')
-  finallyDo(context, () => spawnSync('umount', ['-l', probe]))
   spawnSync('sh', ['-c', `dd if=/dev/zero of=${probe}/filler bs=1k count=64`])
   const probes = urlProbe('web', component.url, { more: 'period: 1, fall: 3, fast_period: 200ms' })
   const deadpool = await startDeadPool(context, { probes, folder })
