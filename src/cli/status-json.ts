@@ -1,5 +1,6 @@
+import { toJsonEntry } from '../spiderman/page.ts'
 import { type Notice, toTime } from '../verdict/notice.ts'
-import type { DeadEntry, Decision, Item } from '../verdict/verdict.ts'
+import type { Decision, Item } from '../verdict/verdict.ts'
 import { isOld, isSilent, type Present } from './present.ts'
 
 /** Characters that turn or move a terminal's text, and that JSON may leave as they are. */
@@ -11,7 +12,7 @@ export function writeStatusJson(decision: Decision, present: Present): string {
   return toSafeJson({
     status: decision.status,
     name: notes.name,
-    dead: decision.dead.map(toDead),
+    dead: decision.dead.map(toJsonEntry),
     warnings: decision.warnings,
     age_ms: Math.round(ageMs),
     is_old: isOld(present),
@@ -33,16 +34,6 @@ export function writeStatusJson(decision: Decision, present: Present): string {
 /** JSON on one line that can be shown in a terminal whatever the texts in it hold. */
 export function toSafeJson(value: unknown): string {
   return JSON.stringify(value).replace(UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
-}
-
-function toDead({ name, reason, sinceMs, untilMs, becauseOf }: DeadEntry) {
-  return {
-    name,
-    reason,
-    since: toTime(sinceMs),
-    ...(untilMs === undefined ? {} : { until: toTime(untilMs) }),
-    ...(becauseOf === undefined ? {} : { because_of: becauseOf }),
-  }
 }
 
 function toNotice({ reason, by, sinceMs, untilMs }: Notice) {

@@ -30,12 +30,16 @@ function writeEntry({ name, reason, sinceMs, untilMs, becauseOf }: DeadEntry): s
 }
 
 function writeJson({ status, dead, warnings }: Verdict, name: string): string {
-  const entries = dead.map(({ name: probe, reason, sinceMs, untilMs, becauseOf }) => ({
-    probe,
+  return `${JSON.stringify({ name, status, dead: dead.map(toJsonEntry), warnings })}\n`
+}
+
+/** One of the dead for programs: `probe` may also be a group, WatchMan or the drain. */
+export function toJsonEntry({ name, reason, sinceMs, untilMs, becauseOf }: DeadEntry) {
+  return {
+    probe: name,
     reason,
     since: toTime(sinceMs),
     ...(untilMs === undefined ? {} : { until: toTime(untilMs) }),
     ...(becauseOf === undefined ? {} : { because_of: becauseOf }),
-  }))
-  return `${JSON.stringify({ name, status, dead: entries, warnings })}\n`
+  }
 }

@@ -38,7 +38,7 @@ test('deadpool status says what the answer says, without a token', async (contex
   const since = /since (\S+)\)/.exec(answer)?.[1]
   const json = await runBinary(['status', '--json', '--folder', join(folder, 'probe')], { cwd: '/' })
   const { dead, items, is_old } = JSON.parse(json.stdout)
-  assert.deepEqual(dead, [{ name: 'elastic', reason: 'connection refused by 127.0.0.1:1', since }])
+  assert.deepEqual(dead, [{ probe: 'elastic', reason: 'connection refused by 127.0.0.1:1', since }])
   assert.deepEqual([items.length, is_old, json.code], [3, false, 1])
 })
 
