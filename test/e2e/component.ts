@@ -10,16 +10,21 @@ export interface Component {
   status(code: number, path?: string): void
   /** When the requests for a path arrived, on the monotonic clock. */
   arrivals(path?: string): number[]
+  /** Lets all requests wait for their answers until `release`. */
+  hold(): void
+  release(): void
 }
 
 export async function startComponent(context: TestContext, { delayMs = 0 } = {}): Promise<Component> {
   const codes = new Map<string, number>()
   const arrivals = new Map<string, number[]>()
   const arrivalsOf = (path: string) => arrivals.get(path) ?? []
+  let waiting: (() => void)[] | undefined
   const server = createServer(({ url: path = '/' }, response) => {
     arrivals.set(path, [...arrivalsOf(path), performance.now()])
     const answer = () => response.writeHead(codes.get(path) ?? 200).end()
-    if (delayMs > 0) setTimeout(answer, delayMs)
+    if (waiting) waiting.push(answer)
+    else if (delayMs > 0) setTimeout(answer, delayMs)
     else answer()
   })
   await new Promise<void>((resolve) => server.listen({ port: 0, host: '127.0.0.1', backlog: 1024 }, resolve))
@@ -33,6 +38,14 @@ export async function startComponent(context: TestContext, { delayMs = 0 } = {})
     url: `http://127.0.0.1:${port}`,
     status: (code, path = '/') => codes.set(path, code),
     arrivals: (path = '/') => arrivalsOf(path),
+    hold() {
+      waiting ??= []
+    },
+    release() {
+      const answers = waiting ?? []
+      waiting = undefined
+      for (const answer of answers) answer()
+    },
   }
 }
 
