@@ -15,6 +15,8 @@ export interface ConfigMessage {
   formerFolder?: string | undefined
   /** What an earlier WatchMan of this SpiderMan said of the probes last. */
   heard?: readonly [probe: string, heard: Heard][] | undefined
+  /** Whether an earlier WatchMan of this SpiderMan began its work: what is done at the start of DeadPool was done then. */
+  isAgain?: boolean
 }
 
 /** What SpiderMan tells WatchMan. */

@@ -29,7 +29,7 @@ const LONGEST_HANG_MS = 15_000
 
 /** What WatchMan is to do, and how it is to be judged. */
 export interface Assignment {
-  config: Omit<ConfigMessage, 'kind' | 'generation' | 'heard'>
+  config: Omit<ConfigMessage, 'kind' | 'generation' | 'heard' | 'isAgain'>
   staleAfterMs: number
   /** The enabled probes in their order, and how long the last check of each counts as fresh. */
   probes: readonly { name: string; freshForMs: number }[]
@@ -79,6 +79,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   /** As `silentMs`, but of the present watcher alone. */
   let quietMs = 0
   let isHeard = false
+  let wasHeard = false
   let tickedMs = 0
   let ticker: NodeJS.Timeout | undefined
   let pauseMs = FIRST_PAUSE_MS
@@ -130,6 +131,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     quietMs = 0
     heardWallMs = Date.now()
     isHeard = true
+    wasHeard = true
     isHangTold = false
     switch (message.kind) {
       case 'ready':
@@ -179,7 +181,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       else started.kill('SIGKILL')
     })
     started.on('exit', (code, signal) => end(signal ? `killed by ${signal}` : `exit code ${code}`))
-    tell(started, { kind: 'start', generation, ...assignment.config, heard: hearsay() })
+    tell(started, { kind: 'start', generation, ...assignment.config, heard: hearsay(), isAgain: wasHeard })
   }
 
   /** What the watchers before said: the disk may not have it, or have it older. */

@@ -54,8 +54,9 @@ export async function startWatchMan(start: ConfigMessage, channel: Channel, carr
   })
   surviveErrors(log)
 
-  const remembered = await recall([folder, start.formerFolder ?? folder], config, log)
-  const flags = await tidyOrGoOn(config, log)
+  const isCleared = config.watchman.clearOnStart && !start.isAgain
+  const remembered = isCleared ? undefined : await recall([folder, start.formerFolder ?? folder], log)
+  const flags = await tidyOrGoOn(config, isCleared, log)
   const boot = readBootId()
   const catalog = createCatalog({ folder: moduleFolderOf(config, carried), carried, log })
   const stalls = watchStalls()
@@ -167,8 +168,7 @@ function countText(count: number): string {
 }
 
 /** Reads the youngest notes of these folders. */
-async function recall(folders: string[], { watchman }: Config, log: Log): Promise<Recollection | undefined> {
-  if (watchman.clearOnStart) return undefined
+async function recall(folders: string[], log: Log): Promise<Recollection | undefined> {
   const found: Recollection[] = []
   for (const folder of new Set(folders)) {
     try {
@@ -195,10 +195,10 @@ function surviveErrors(log: Log): void {
 }
 
 /** Tidies the status folder; what is wrong with it is said, and the checks begin all the same. */
-async function tidyOrGoOn(config: Config, log: Log): Promise<Map<string, Flag>> {
+async function tidyOrGoOn(config: Config, clear: boolean, log: Log): Promise<Map<string, Flag>> {
   const names = (isEnabled: boolean) =>
     new Set(config.probes.filter((probe) => probe.isEnabled === isEnabled).map(({ name }) => name))
-  const { statusFolder: folder, clearOnStart: clear } = config.watchman
+  const { statusFolder: folder } = config.watchman
   try {
     const probes = { enabled: names(true), disabled: names(false), clear }
     return await answerWithin(FOLDER_TIMEOUT_MS, tidyFolder(folder, probes))
