@@ -33,7 +33,7 @@ export function startLoop({ firstDelayMs, run, onStart = () => {}, now = readMon
     const steps = distanceMs > 0 ? Math.max(1, Math.ceil(passedMs / distanceMs)) : 1
     skipped = steps - 1
     dueMs = distanceMs > 0 ? dueMs + steps * distanceMs : now()
-    timer = setTimeout(turn, dueMs - now())
+    timer = setTimeout(turn, Math.max(0, dueMs - now()))
   }
 
   return {
