@@ -123,7 +123,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     child.kill('SIGKILL')
   }
 
-  function hear(message: WatchmanMessage): void {
+  function hear(message: WatchmanMessage, isLeaving: boolean): void {
     // One that stood still has stood still for all of its probes.
     const stoodStill = isHeard && quietMs > 3 * heartbeatPeriod(assignment.staleAfterMs)
     if (stoodStill && freshness.forgive(quietMs, Date.now())) version++
@@ -140,8 +140,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         if (message.generation === generation) freshness.refresh(message.checked)
         return
       case 'report': {
-        const { kind: _, probe, ...report } = message
-        reports.set(probe, { ...report, arrivedMs: readMonotonic() })
+        const { kind: _, probe, ...said } = message
+        const report = { ...said, arrivedMs: readMonotonic() }
+        reports.set(probe, isLeaving ? distrustFlag(report) : report)
         version++
       }
     }
@@ -174,7 +175,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       return
     }
     child = started
-    started.on('message', hear)
+    // What one sent before its end can arrive when the next one is there already.
+    started.on('message', (message: WatchmanMessage) => hear(message, isReplaced || started !== child))
     started.on('error', (error) => {
       // Whatever failed, there must never be two watchers: this one ends, and its exit starts the next.
       if (started.pid === undefined) end(error.message)
@@ -208,6 +210,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       freshness.follow(next.probes)
       const names = new Set(next.probes.map(({ name }) => name))
       for (const name of reports.keys()) if (!names.has(name)) reports.delete(name)
+      // It may work in another folder, where none of the flags stands: until it has said more, what was said counts.
+      if (isRestart) for (const [name, report] of reports) reports.set(name, distrustFlag(report))
       version++
       // One that is just being started again takes the new configuration by itself.
       if (!child) return
@@ -235,6 +239,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       await isOverWithin(gone, KILL_TIMEOUT_MS)
     },
   }
+}
+
+/** The same report, of which the flag of a dead probe is not yet said to stand. */
+function distrustFlag(report: Report): Report {
+  return report.life === 'dead' ? { ...report, isFlagged: false } : report
 }
 
 /** Whether a process is stopped by a signal or a debugger (proc(5): the state after the name in brackets). */

@@ -220,6 +220,19 @@ test('a reload to another status folder carries the states over', async (context
   assert.ok(since && text.includes(since), text)
 })
 
+test('a reload to another status folder never answers 200 while a component is dead, however long its check takes', async (context) => {
+  const component = await startComponent(context)
+  component.status(500)
+  const probes = urlProbe('web', component.url, { query: 'timeout: 2' })
+  const deadpool = await startDeadPool(context, { probes })
+  await deadpool.becomes(503)
+  await waitFor('the flag', () => existsSync(join(deadpool.folder, 'probe/web.dead')))
+  component.server.removeAllListeners('request')
+  const config = writeConfig({ probes }).replace('probe_status_folder: probe', 'probe_status_folder: other')
+  assert.equal(await reload(deadpool, config), true)
+  while (!existsSync(join(deadpool.folder, 'other/web.dead'))) assert.equal((await deadpool.ask()).status, 503)
+})
+
 test('a reload takes up the new code of an external module, and leaves the probes of others alone', async (context) => {
   const component = await startComponent(context)
   const folder = makeFolder(context)

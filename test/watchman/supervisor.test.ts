@@ -112,3 +112,14 @@ test('createSupervisor() gives a new configuration to the running WatchMan, or t
   supervisor.assign({ ...assignmentOf(''), probes: [] }, { isRestart: false })
   assert.deepEqual([...supervisor.reports], [])
 })
+
+test('createSupervisor() takes no flag of a dead probe for set while another WatchMan takes over', async (context) => {
+  const flagged = report().replace('isFlagged: false', 'isFlagged: true')
+  const again = `process.prependOnceListener('message', () => { ${flagged} });`
+  const { supervisor, children, assignmentOf } = superviseScript(context, `${again} ${flagged}`)
+  await waitFor('the report', () => supervisor.reports.get('a')?.isFlagged)
+  supervisor.assign(assignmentOf('beat()'), { isRestart: true })
+  assert.equal(supervisor.reports.get('a')?.isFlagged, false)
+  await waitFor('the next one', () => children.length === 2)
+  assert.equal(supervisor.reports.get('a')?.isFlagged, false, 'the one before spoke of its own folder')
+})
