@@ -2,8 +2,8 @@
 export interface Freshness {
   /** Follows these probes; one that was followed before keeps its age. */
   follow(probes: readonly { name: string; freshForMs: number }[]): void
-  /** Checks of these probes, by their places, were finished. */
-  refresh(places: readonly number[]): void
+  /** Checks of these probes were finished; those that are not followed are passed over. */
+  refresh(names: readonly string[]): void
   /** Lets time pass; tells whether other probes are stale than before. */
   pass(ms: number, wallMs: number): boolean
   /** Takes out of all ages what WatchMan as a whole was silent for; tells whether other probes are stale than before. */
@@ -13,20 +13,19 @@ export interface Freshness {
 }
 
 interface Entry {
-  name: string
   freshForMs: number
   /** When its last check was finished, in awake time. */
   checkedMs: number
 }
 
 export function createFreshness(): Freshness {
-  let entries: Entry[] = []
+  let entries = new Map<string, Entry>()
   let awakeMs = 0
   const stale = new Map<string, number>()
 
   function compare(wallMs: number): boolean {
     let isChanged = false
-    for (const { name, freshForMs, checkedMs } of entries) {
+    for (const [name, { freshForMs, checkedMs }] of entries) {
       const isStale = awakeMs - checkedMs > freshForMs
       if (isStale === stale.has(name)) continue
       isChanged = true
@@ -39,14 +38,15 @@ export function createFreshness(): Freshness {
   return {
     stale,
     follow(probes) {
-      const former = new Map(entries.map(({ name, checkedMs }) => [name, checkedMs]))
-      entries = probes.map((probe) => ({ ...probe, checkedMs: former.get(probe.name) ?? awakeMs }))
-      const names = new Set(probes.map(({ name }) => name))
-      for (const name of stale.keys()) if (!names.has(name)) stale.delete(name)
+      const former = entries
+      entries = new Map(
+        probes.map(({ name, freshForMs }) => [name, { freshForMs, checkedMs: former.get(name)?.checkedMs ?? awakeMs }]),
+      )
+      for (const name of stale.keys()) if (!entries.has(name)) stale.delete(name)
     },
-    refresh(places) {
-      for (const place of places) {
-        const entry = entries[place]
+    refresh(names) {
+      for (const name of names) {
+        const entry = entries.get(name)
         if (entry) entry.checkedMs = awakeMs
       }
     },
@@ -55,7 +55,7 @@ export function createFreshness(): Freshness {
       return compare(wallMs)
     },
     forgive(ms, wallMs) {
-      for (const entry of entries) entry.checkedMs = Math.min(awakeMs, entry.checkedMs + ms)
+      for (const entry of entries.values()) entry.checkedMs = Math.min(awakeMs, entry.checkedMs + ms)
       return stale.size > 0 && compare(wallMs)
     },
   }

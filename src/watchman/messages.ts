@@ -9,7 +9,7 @@ export interface ConfigMessage {
   kind: 'start' | 'reload'
   file: string
   text: string
-  /** Grows with every configuration; what WatchMan says of an earlier one is passed over. */
+  /** Grows with every configuration; tells of which one WatchMan speaks. */
   generation: number
   /** The status folder of the configuration before, when it was another: its notes tell the states. */
   formerFolder?: string | undefined
@@ -29,7 +29,7 @@ export type SpidermanMessage =
 export type WatchmanMessage =
   /**
    * Sent on a timer of the loop that runs the checks: as long as they come, checks can be made. `checked` are the probes
-   * whose checks were finished since the last one, by their places among the enabled ones.
+   * whose checks were finished since the last one, by their places among the enabled ones of that generation.
    */
   | { kind: 'heartbeat'; generation: number; checked: number[] }
   /** The same, said as soon as every probe has been checked once since WatchMan began. */

@@ -90,6 +90,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let isReplaced = false
   let isStopping = false
   freshness.follow(assignment.probes)
+  /** The probes in their order, by the generations of the configuration that WatchMan may still speak of. */
+  const orders = new Map([[generation, namesOf(assignment)]])
 
   function tick(): void {
     const nowMs = readMonotonic()
@@ -137,7 +139,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       case 'ready':
       case 'heartbeat':
         isReady ||= message.kind === 'ready'
-        if (message.generation === generation) freshness.refresh(message.checked)
+        freshness.refresh(namesAt(message))
         return
       case 'report': {
         const { kind: _, probe, ...said } = message
@@ -146,6 +148,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         version++
       }
     }
+  }
+
+  /** The probes that were checked: no check may get lost because the configuration was loaded again meanwhile. */
+  function namesAt({ generation: spokenOf, checked }: Extract<WatchmanMessage, { checked: number[] }>): string[] {
+    for (const each of orders.keys()) if (each < spokenOf) orders.delete(each)
+    const order = orders.get(spokenOf) ?? []
+    return checked.flatMap((place) => order[place] ?? [])
   }
 
   function fork(): void {
@@ -207,8 +216,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     assign(next, { isRestart }) {
       assignment = next
       generation++
+      orders.set(generation, namesOf(next))
       freshness.follow(next.probes)
-      const names = new Set(next.probes.map(({ name }) => name))
+      const names = new Set(namesOf(next))
       for (const name of reports.keys()) if (!names.has(name)) reports.delete(name)
       // It may work in another folder, where none of the flags stands: until it has said more, what was said counts.
       if (isRestart) for (const [name, report] of reports) reports.set(name, distrustFlag(report))
@@ -239,6 +249,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       await isOverWithin(gone, KILL_TIMEOUT_MS)
     },
   }
+}
+
+function namesOf({ probes }: Assignment): string[] {
+  return probes.map(({ name }) => name)
 }
 
 /** The same report, of which the flag of a dead probe is not yet said to stand. */

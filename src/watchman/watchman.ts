@@ -101,8 +101,9 @@ export async function startWatchMan(start: ConfigMessage, channel: Channel, carr
   })
   roster.follow(config.probes, { remembered, flags, heard: new Map(start.heard) })
   // Between two heartbeats there may be another configuration with another `stale_after`.
+  const tellChecked = () => channel.send({ kind: 'heartbeat', generation, checked: roster.takeChecked() })
   const beat = () => {
-    channel.send({ kind: 'heartbeat', generation, checked: roster.takeChecked() })
+    tellChecked()
     setTimeout(beat, heartbeatPeriod(config.watchman.staleAfterMs))
   }
   beat()
@@ -133,6 +134,8 @@ export async function startWatchMan(start: ConfigMessage, channel: Channel, carr
   return {
     reload(message) {
       config = loadConfig(message.file, { text: message.text }).config
+      // By the places that they have until now.
+      tellChecked()
       generation = message.generation
       redact = createRedactor(config.secrets)
       log.redactBy(redact)

@@ -233,6 +233,20 @@ test('a reload to another status folder never answers 200 while a component is d
   while (!existsSync(join(deadpool.folder, 'other/web.dead'))) assert.equal((await deadpool.ask()).status, 503)
 })
 
+test('a reload makes no probe stale that was checked just before', async (context) => {
+  const component = await startComponent(context)
+  const names = Array.from({ length: 20 }, (_, index) => `p${index}`)
+  const probes = names.map((name) => urlProbe(name, component.url, { more: 'period: 5', query: 'timeout: 0.5' }))
+  const deadpool = await startDeadPool(context, { probes: probes.join('\n'), watchman: 'stale_after: 1' })
+  await waitFor('the second round', () => component.arrivals().length >= 2 * names.length)
+  await reload(deadpool, { probes: probes.join('\n'), watchman: 'stale_after: 1.5' })
+  const endMs = performance.now() + 4500
+  while (performance.now() < endMs) {
+    assert.equal((await deadpool.ask()).status, 200)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+})
+
 test('a reload takes up the new code of an external module, and leaves the probes of others alone', async (context) => {
   const component = await startComponent(context)
   const folder = makeFolder(context)

@@ -19,7 +19,7 @@ test('createFreshness() calls a probe stale when no check of it was finished for
   assert.equal(freshness.pass(1, WALL), true)
   assert.deepEqual([...freshness.stale], [['a', WALL - 1001]])
   assert.equal(freshness.pass(1000, WALL), false)
-  freshness.refresh([0, 7])
+  freshness.refresh(['a', 'nosuch'])
   assert.equal(freshness.pass(1, WALL), true)
   assert.deepEqual([...freshness.stale], [])
 })

@@ -123,3 +123,16 @@ test('createSupervisor() takes no flag of a dead probe for set while another Wat
   await waitFor('the next one', () => children.length === 2)
   assert.equal(supervisor.reports.get('a')?.isFlagged, false, 'the one before spoke of its own folder')
 })
+
+test('createSupervisor() counts checks that were told by the places of the configuration before', async (context) => {
+  const beats = 'setInterval(() => { generation = 1; checked = [0]; beat() }, 100)'
+  const { supervisor } = superviseScript(context, beats, 5000)
+  const config = { file: 'deadpool.yml', text: '' }
+  const probes = [
+    { name: 'new', freshForMs: 9000 },
+    { name: 'a', freshForMs: 1000 },
+  ]
+  supervisor.assign({ config, staleAfterMs: 5000, probes }, { isRestart: false })
+  await new Promise((resolve) => setTimeout(resolve, 1600))
+  assert.deepEqual([...supervisor.stale], [])
+})
