@@ -5,6 +5,7 @@ import { CriterionError, compileCriterion } from '../criteria/criterion.ts'
 import type { FactCriterion } from '../criteria/judge.ts'
 import type { Catalog } from '../modules/catalog.ts'
 import type { CriterionSpec } from '../modules/define-probe.ts'
+import { Unknown } from '../modules/errors.ts'
 import { type Module, ModuleError, type PreparedQuery } from '../modules/module.ts'
 import { suggest } from '../suggest.ts'
 
@@ -31,7 +32,7 @@ export async function prepareProbe(config: ProbeConfig, catalog: Catalog): Promi
   } catch (error) {
     const message = `module "${config.module}" cannot be used: ${error instanceof Error ? error.message : error}`
     return fail({
-      kind: error instanceof ModuleError ? 'broken' : 'mistake',
+      kind: error instanceof ModuleError || error instanceof Unknown ? 'broken' : 'mistake',
       path: [...config.path, 'module'],
       message,
     })

@@ -39,6 +39,13 @@ for (const { name, reason } of broken) {
     withCatalog((catalog) => assert.rejects(catalog.open(name), new ModuleError(reason))))
 }
 
+test('createCatalog() gives up a module that does not come to an end with its query', () =>
+  withCatalog(async (catalog) => {
+    const module = await catalog.open('stubborn')
+    const reason = 'module "stubborn" stopped: it did not take its query within 5 s'
+    await assert.rejects(module.prepare({ file: import.meta.filename }), new Unknown(reason))
+  }))
+
 test('createCatalog() says that a module has a syntax error', () =>
   withCatalog((catalog) => assert.rejects(catalog.open('syntax'), /^ModuleError: SyntaxError: /)))
 
