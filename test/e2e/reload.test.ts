@@ -3,41 +3,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import {
-  type DeadPool,
-  finallyDo,
-  makeFolder,
-  runBinary,
-  type StartOptions,
-  startDeadPool,
-  TOKEN,
-  waitFor,
-  writeConfig,
-} from './binary.ts'
+import { finallyDo, makeFolder, runBinary, startDeadPool, TOKEN, waitFor, writeConfig } from './binary.ts'
 import { startComponent, urlProbe } from './component.ts'
 import { freePort } from './nginx.ts'
-
-/** Changes the configuration file and asks for it to be loaded, by SIGHUP; resolves when the log tells how that went. */
-async function reload(deadpool: DeadPool, options: StartOptions | string): Promise<boolean> {
-  const isOver = /^the configuration was (not )?loaded again/
-  const count = () => deadpool.log().filter(({ message }) => isOver.test(message)).length
-  const before = count()
-  const text = typeof options === 'string' ? options : writeConfig(options)
-  writeFileSync(join(deadpool.folder, 'deadpool.yml'), text)
-  deadpool.child.kill('SIGHUP')
-  await waitFor('the end of the reload', () => count() > before)
-  const last = deadpool
-    .log()
-    .filter(({ message }) => isOver.test(message))
-    .at(-1)
-  return !last?.message.includes(' not ')
-}
-
-/** Waits until WatchMan works by the configuration that was loaded last. */
-async function watcherFollows(deadpool: DeadPool, times: number): Promise<void> {
-  const isFollowing = ({ message }: { message: string }) => /by the new configuration/.test(message)
-  await waitFor('WatchMan to follow', () => deadpool.log().filter(isFollowing).length >= times)
-}
+import { reload, watcherFollows } from './reloading.ts'
 
 /** A client that asks all the time, as fast as answers come, and keeps count of what it got. */
 function keepAsking(context: TestContext, urlOf: () => string, agent: Agent | false) {
