@@ -29,18 +29,34 @@ export async function createListener(first: Hono, start: Address): Promise<Liste
   let app = first
   let address = start
   let server = await open(address)
-  const former = new Map<ListeningServer, NodeJS.Timeout>()
+  const former = new Map<ListeningServer, { address: Address; timer: NodeJS.Timeout }>()
 
   async function open({ host, port }: Address): Promise<ListeningServer> {
     return listen({ fetch: (...request) => app.fetch(...request) }, host, port)
   }
 
-  function leave(left: ListeningServer): void {
+  /** Makes `next` the one that counts; the one before is answered for a while longer. */
+  function leaveFor(next: ListeningServer): void {
+    const left = server
+    server = next
+    left.dismissClients(true)
     const timer = setTimeout(() => {
       former.delete(left)
       void left.close()
     }, MOVING_MS)
-    former.set(left, timer)
+    former.set(left, { address, timer })
+  }
+
+  /** The server of an address that was left a moment ago, and is wanted again. */
+  function takeBack({ host, port }: Address): ListeningServer | undefined {
+    for (const [left, { address, timer }] of former) {
+      if (left.port !== port || address.host !== host) continue
+      clearTimeout(timer)
+      former.delete(left)
+      left.dismissClients(false)
+      return left
+    }
+    return undefined
   }
 
   /** One port cannot be listened on twice: the former socket goes first, and comes back if the new one is refused. */
@@ -62,17 +78,13 @@ export async function createListener(first: Hono, start: Address): Promise<Liste
       app = next
     },
     async moveTo(next) {
-      if (next.host === address.host && next.port === address.port) return
-      if (next.port === server.port) await replace(next)
-      else {
-        const fresh = await open(next)
-        leave(server)
-        server = fresh
-      }
+      const isHere = next.host === address.host && [address.port, server.port].includes(next.port)
+      if (!isHere && next.port === server.port) await replace(next)
+      else if (!isHere) leaveFor(takeBack(next) ?? (await open(next)))
       address = next
     },
     async close() {
-      for (const timer of former.values()) clearTimeout(timer)
+      for (const { timer } of former.values()) clearTimeout(timer)
       await Promise.all([server, ...former.keys()].map((each) => each.close()))
     },
   }

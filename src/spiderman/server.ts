@@ -12,6 +12,11 @@ export interface ListeningServer {
   /** `http://HOST:PORT`, with the port that was taken when the configured one is 0. */
   url: string
   port: number
+  /**
+   * Whether every answer is the last one of its connection: a client that keeps its connection would otherwise ask on it
+   * in the moment in which it is closed.
+   */
+  dismissClients(isDismissed: boolean): void
   /** Lets requests in flight finish, for at most a second. */
   close(): Promise<void>
 }
@@ -33,6 +38,10 @@ export async function listen(app: Pick<Hono, 'fetch'>, host: string, port: numbe
   const server = createAdaptorServer({ fetch: app.fetch, hostname: 'localhost', serverOptions: LIMITS }) as Server
   // A client that takes no answer, or sends a body that nobody wants, holds its connection at most this long.
   server.setTimeout(LIMITS.keepAliveTimeout)
+  let isDismissed = false
+  server.prependListener('request', (_, response) => {
+    if (isDismissed) response.setHeader('connection', 'close')
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(new ListenError(explain(error, host, port))))
     server.listen({ host, port, backlog: 1024 }, resolve)
@@ -42,6 +51,9 @@ export async function listen(app: Pick<Hono, 'fetch'>, host: string, port: numbe
   return {
     url: `http://${shownHost}:${address.port}`,
     port: address.port,
+    dismissClients(next) {
+      isDismissed = next
+    },
     close: () => close(server),
   }
 }
