@@ -56,6 +56,7 @@ const LOOK_MS = 1000
  */
 export async function startSpiderMan(valid: ValidConfig, carried: Carried): Promise<SpiderMan> {
   let { config } = valid.loaded
+  let formerFolder: string | undefined
   const log = createLogSwitch(await openLog(config))
   tellRemarks(valid)
 
@@ -150,11 +151,12 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried): Prom
         reader.follow(enabledNames(fresh))
         verdicts.follow(rulesOf(fresh))
       } else {
+        formerFolder = former.watchman.statusFolder
         reader = openReader()
         verdicts = openVerdicts()
       }
       const isRestart = !isDeepStrictEqual(settingsOfWatchMan(fresh), settingsOfWatchMan(former))
-      watcher.assign(assignmentOf(next, former.watchman.statusFolder), { isRestart })
+      watcher.assign(assignmentOf(next, formerFolder), { isRestart })
       listener.answerWith(openResponder())
       writeNotes({ url: addressOf(), loadedMs: Date.now() })
       log.info(`the configuration was loaded again; DeadPool answers at ${addressOf()}`, { config: fresh.file })

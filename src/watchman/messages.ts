@@ -11,7 +11,7 @@ export interface ConfigMessage {
   text: string
   /** Grows with every configuration; tells of which one WatchMan speaks. */
   generation: number
-  /** The status folder of the configuration before, when it was another: its notes tell the states. */
+  /** The status folder before the present one, if there was another: its notes tell the states. */
   formerFolder?: string | undefined
   /** What an earlier WatchMan of this SpiderMan said of the probes last. */
   heard?: readonly [probe: string, heard: Heard][] | undefined
