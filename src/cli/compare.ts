@@ -3,6 +3,7 @@ import { formatDuration } from '../config/duration.ts'
 import type { GroupConfig } from '../config/groups.ts'
 import { type Config, type LoadedConfig, rulesOf } from '../config/load.ts'
 import type { ProbeConfig } from '../config/probes.ts'
+import { recordOf } from '../status/state-file.ts'
 import type { MinAlive } from '../verdict/rules.ts'
 import { type Decision, decide } from '../verdict/verdict.ts'
 import { type Present, readPresent, toEvidence } from './present.ts'
@@ -86,7 +87,7 @@ function describeLoner(before: ProbeConfig | undefined, after: ProbeConfig | und
   if (after)
     return [after.isEnabled ? `new, ${after.severity}; alive until its first checks say otherwise` : 'new, disabled']
   if (!before?.isEnabled) return ['gone; it was disabled']
-  return [present?.notes.probes[before.name]?.state.life === 'dead' ? 'gone; it is dead now' : 'gone']
+  return [present && recordOf(present.notes, before.name)?.state.life === 'dead' ? 'gone; it is dead now' : 'gone']
 }
 
 function describeLoneGroup(after: GroupConfig | undefined): string[] {

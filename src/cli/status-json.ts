@@ -1,4 +1,5 @@
 import { toJsonEntry } from '../spiderman/page.ts'
+import { recordOf } from '../status/state-file.ts'
 import { type Notice, toTime } from '../verdict/notice.ts'
 import type { Decision, Item } from '../verdict/verdict.ts'
 import { isOld, isSilent, type Present } from './present.ts'
@@ -51,6 +52,6 @@ function toItem({ name, kind, severity, standing, becauseOf, mute, isCounted }: 
     ...death,
     ...(becauseOf === undefined ? {} : { because_of: becauseOf }),
     mute: mute ? toNotice(mute) : null,
-    ...(kind === 'probe' ? { record: notes.probes[name] ?? null } : {}),
+    ...(kind === 'probe' ? { record: recordOf(notes, name) ?? null } : {}),
   }
 }

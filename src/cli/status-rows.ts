@@ -1,4 +1,4 @@
-import type { ProbeRecord } from '../status/state-file.ts'
+import { type ProbeRecord, recordOf } from '../status/state-file.ts'
 import { countNeeded } from '../verdict/group.ts'
 import { describeNotice } from '../verdict/notice.ts'
 import { holdLeft } from '../verdict/state.ts'
@@ -33,7 +33,7 @@ export function makeRows(decision: Decision, present: Present): StatusRow[] {
 const RANKS: Color[] = ['red', 'yellow', 'green']
 
 function makeRow(item: Item, decision: Decision, present: Present): StatusRow {
-  const record = item.kind === 'probe' ? present.notes.probes[item.name] : undefined
+  const record = item.kind === 'probe' ? recordOf(present.notes, item.name) : undefined
   const nextChange = record ? describeNext(record, item, present.now) : describeLoss(item, decision, present)
   const isDead = item.standing.life === 'dead'
   const isUnchecked = !isDead && item.kind === 'probe' && (!record || isUncheckedYet(record))

@@ -124,6 +124,11 @@ function isWhole({ written, probes }: WatchmanNotes): boolean {
   })
 }
 
+/** What the notes tell of a probe; nothing of one that is not in them, though it be called "constructor". */
+export function recordOf({ probes }: Pick<WatchmanNotes, 'probes'>, probe: string): ProbeRecord | undefined {
+  return Object.hasOwn(probes, probe) ? probes[probe] : undefined
+}
+
 /** Reads what SpiderMan wrote last; undefined when there is nothing that can be used. Rejects where the disk has a fault. */
 export async function readSpidermanNotes(folder: string): Promise<SpidermanNotes | undefined> {
   return readNotes<SpidermanNotes>(folder, SPIDERMAN_FILE, ['pid', 'loadedMs'])

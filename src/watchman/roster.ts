@@ -1,6 +1,6 @@
 import { readClocks } from '../clock.ts'
 import type { ProbeConfig } from '../config/probes.ts'
-import type { ProbeRecord, Recollection } from '../status/state-file.ts'
+import { type ProbeRecord, type Recollection, recordOf } from '../status/state-file.ts'
 import { type Heard, restoreState } from '../verdict/restore.ts'
 import type { Flag, Standing } from '../verdict/standing.ts'
 import type { State } from '../verdict/state.ts'
@@ -64,7 +64,7 @@ export function createRoster({ around, onStart, onStep, onRound }: RosterOptions
       {
         probe: config,
         state: former ? { ...former.watcher.state(), streak: 0 } : restore(config.name, past),
-        counts: former?.watcher.record().counts ?? past?.remembered?.notes.probes[config.name]?.counts,
+        counts: former?.watcher.record().counts ?? findRecord(config.name, past)?.counts,
         onStep: (step) => onStep(place.index, step),
         onChecked() {
           checked.add(place.index)
@@ -79,7 +79,7 @@ export function createRoster({ around, onStart, onStep, onRound }: RosterOptions
   }
 
   function restore(name: string, past: Past | undefined): State {
-    const record = past?.remembered?.notes.probes[name]
+    const record = findRecord(name, past)
     const remembered = record && past?.remembered && { ...past.remembered, state: record.state }
     return restoreState(remembered, past?.flags.get(name), readClocks(), around.staleAfterMs(), past?.heard.get(name))
   }
@@ -144,6 +144,10 @@ export function createRoster({ around, onStart, onStep, onRound }: RosterOptions
       for (const entry of entries.values()) end(entry)
     },
   }
+}
+
+function findRecord(name: string, past: Past | undefined): ProbeRecord | undefined {
+  return past?.remembered && recordOf(past.remembered.notes, name)
 }
 
 /** Everything that the checks of a probe depend on; what a verdict makes of them is not in it. */

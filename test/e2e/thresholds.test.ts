@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { isRunning, makeFolder, startDeadPool, waitFor } from './binary.ts'
+import { isRunning, makeFolder, runBinary, startDeadPool, waitFor } from './binary.ts'
 import { startComponent, urlProbe } from './component.ts'
 
 const SLOW = 'period: 2, fast_period: 100ms'
@@ -101,3 +103,17 @@ for (const [how, signal] of [
     assert.deepEqual(failures, [], 'one failure was enough')
   })
 }
+
+test('DeadPool that is started again takes up a new probe, though it has the name of what every object has', async (context) => {
+  const component = await startComponent(context)
+  const folder = makeFolder(context)
+  const first = await startDeadPool(context, { probes: urlProbe('web', component.url), folder })
+  await waitFor('the notes', () => existsSync(join(folder, 'probe/state/watchman.json')))
+  await first.stop()
+  const names = ['constructor', 'toString', 'state']
+  const probes = ['web', ...names].map((name) => urlProbe(name, component.url)).join('\n')
+  const second = await startDeadPool(context, { probes, folder })
+  await waitFor('the first round', async () => (await second.ask()).text === 'OK\nTEST SERVER\n')
+  const run = await runBinary(['status', '--json', '--folder', join(folder, 'probe')])
+  assert.deepEqual([run.code, run.stderr], [0, ''])
+})
