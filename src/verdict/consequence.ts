@@ -14,17 +14,24 @@ export function orderConsequences<T extends Consequence>(entries: readonly T[]):
   const roots: T[] = []
   for (const entry of entries) {
     const { becauseOf } = entry
-    if (becauseOf === undefined || !names.has(becauseOf)) roots.push(entry)
-    else following.set(becauseOf, [...(following.get(becauseOf) ?? []), entry])
+    if (becauseOf === undefined || !names.has(becauseOf)) {
+      roots.push(entry)
+      continue
+    }
+    const others = following.get(becauseOf)
+    if (others) others.push(entry)
+    else following.set(becauseOf, [entry])
   }
   const ordered = new Set<T>()
-  const emit = (entry: T): void => {
-    if (ordered.has(entry)) return
-    ordered.add(entry)
-    for (const next of following.get(entry.name) ?? []) emit(next)
-  }
-  for (const root of roots) emit(root)
   // Nothing leads to a circle. The configuration allows none, but no death may get lost here.
-  for (const entry of entries) emit(entry)
+  for (const root of [...roots, ...entries]) {
+    // A list instead of recursion: a chain of ten thousand must not end in a stack that is too deep.
+    const waiting = [root]
+    for (let entry = waiting.pop(); entry; entry = waiting.pop()) {
+      if (ordered.has(entry)) continue
+      ordered.add(entry)
+      waiting.push(...(following.get(entry.name) ?? []).toReversed())
+    }
+  }
   return [...ordered]
 }

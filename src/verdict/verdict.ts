@@ -208,7 +208,11 @@ function findDoubts(evidence: Evidence, names?: ReadonlySet<string>): string[] {
   for (const name of probes) {
     const report = reports.get(name)
     if (!report) unchecked.push(name)
-    if (report?.fault !== undefined) faults.set(report.fault, [...(faults.get(report.fault) ?? []), name])
+    if (report?.fault !== undefined) {
+      const others = faults.get(report.fault)
+      if (others) others.push(name)
+      else faults.set(report.fault, [name])
+    }
     if (report?.unknown && report.cause !== 'unknown') unknown.push({ name, ...report.unknown })
   }
   const held = watcherSilentSinceMs === undefined ? probes.filter((name) => stale.has(name)) : []
