@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -148,4 +148,36 @@ test('the flag of a probe that is disabled or removed goes, and comes not back w
   writeFileSync(join(deadpool.folder, 'probe/other.dead'), 'somebody')
   await sleep(300)
   assert.equal((await deadpool.ask({}, '/well')).status, 200)
+})
+
+test('reloads without a pause, each to another folder and another log, lose neither an answer nor a death', async (context) => {
+  const component = await startComponent(context)
+  component.status(500, '/held')
+  const probes = `${urlProbe('held', `${component.url}/held`, { more: 'period: 0.2, hold: 60' })}\n${urlProbe('web', component.url)}`
+  const deadpool = await startDeadPool(context, { probes })
+  await waitFor('the first round', async () => /^DEAD held\n.*\nheld: .*\n$/.test((await deadpool.ask()).text))
+  component.status(200, '/held')
+  const asking = keepAsking(context, { url: deadpool.url })
+  const file = join(deadpool.folder, 'deadpool.yml')
+  const loads = () => deadpool.log().filter(({ message }) => message.startsWith('the configuration was loaded again'))
+  for (let round = 1; round <= 12; round++) {
+    const level = round % 2 === 0 ? 'debug' : 'info'
+    const text = writeConfig({ probes, generic: `  log: { type: json, level: ${level} }` })
+    // A file that is only half written would be refused, which is another test.
+    writeFileSync(`${file}.new`, text.replace('probe_status_folder: probe', `probe_status_folder: f${round % 3}`))
+    renameSync(`${file}.new`, file)
+    deadpool.child.kill('SIGHUP')
+    await sleep(round % 4 === 0 ? 400 : 20)
+  }
+  await waitFor('all reloads', () => loads().length >= 6)
+  await sleep(500)
+  await waitFor('the flag in the last folder', () => existsSync(join(deadpool.folder, 'f0/held.dead')))
+  assert.equal((await asking.stop()).length, 1, asking.heard().join('---\n'))
+  const errors = deadpool.log().filter(({ level }) => level === 'error')
+  assert.deepEqual(
+    errors.map(({ message }) => message),
+    [],
+  )
+  component.status(500)
+  await waitFor('the other one', async () => (await deadpool.ask()).text.startsWith('DEAD held, web\n'))
 })

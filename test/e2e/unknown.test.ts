@@ -114,6 +114,33 @@ test('most probes that time out in the same moment are told as one trouble of Wa
   await waitFor('the other one', async () => (await deadpool.ask()).text.startsWith('DEAD WatchMan, web\n'))
 })
 
+test('most probes that cannot be checked are told as one trouble, in one warning and one line', async (context) => {
+  const component = await startComponent(context)
+  const names = ['a', 'b', 'c', 'd']
+  const blind = names.map((name) => `${name}: { module: good, period: 0.5, query: { mood: unknown } }`)
+  const probes = [urlProbe('web', component.url), ...blind].join('\n')
+  const deadpool = await startDeadPool(context, { probes, watchman: `${modules}\nstale_after: 3` })
+  const warned =
+    /^OK\nTEST SERVER\nwarning: WatchMan cannot check 4 of 5 probes since 20.*Z: cannot ask; their last states count\n$/
+  await waitFor('the warning', async () => warned.test((await deadpool.ask()).text))
+  assert.match(
+    (await deadpool.ask({}, '/a')).text,
+    /^OK\nTEST SERVER\nwarning: a cannot be checked since .*: cannot ask; /,
+  )
+  const trouble =
+    '4 of 5 probes cannot be checked in the same moment, which speaks of this host, its network or WatchMan: a, b, c, d'
+  await waitFor('the line', () => deadpool.log().some(({ message }) => message === trouble))
+  const text = await deadpool.becomes(503)
+  await waitFor('all of them', async () => (await deadpool.ask()).text.includes(`WatchMan: ${trouble} (since `))
+  assert.match(text, /^DEAD /)
+  assert.match((await deadpool.ask({}, '/a')).text, /^DEAD a\nTEST SERVER\na: cannot check: cannot ask \(since /)
+  const told = deadpool
+    .log()
+    .filter(({ level, message }) => level !== 'debug' && /^[abcd] (is dead|could not)/.test(message))
+  assert.deepEqual(told, [])
+  assert.equal(deadpool.log().filter(({ message }) => message === trouble).length, 1)
+})
+
 test('on_stale: last_known lets the last states count while WatchMan is stopped', async (context) => {
   const component = await startComponent(context)
   const probes = urlProbe('web', component.url)
