@@ -87,6 +87,47 @@ test('depends_on: a consequence is listed behind its cause, and goes on being ch
   await waitFor('mongo to live', async () => (await deadpool.ask()).text.startsWith('DEAD other, network\n'))
 })
 
+test('depends_on a group: what a dead group explains stands behind it, and is not explained by one that is alive', async (context) => {
+  const component = await startComponent(context)
+  const probe = (name: string, more = '') => urlProbe(name, `${component.url}/${name}`, { more: `period: 0.2${more}` })
+  const probes = [probe('shop', ', depends_on: [switch, nodes]'), probe('a'), probe('b'), probe('switch')].join('\n')
+  const after = '\ngroups: { nodes: { members: [a, b], min_alive: "51%" } }'
+  const deadpool = await startDeadPool(context, { probes, after })
+  for (const name of ['shop', 'a']) component.status(500, `/${name}`)
+  const explained =
+    /^DEAD nodes, shop\n.*\nnodes: 1 of 2 alive, 2 needed \(a: .*\) \(since .*\)\nshop: .* \(because of nodes\) \(since /
+  await waitFor('both', async () => explained.test((await deadpool.ask()).text))
+  assert.match((await deadpool.ask({}, '/shop')).text, /^DEAD shop\n.*\nshop: .* \(because of nodes\)/)
+  component.status(500, '/switch')
+  await waitFor('the first cause', async () => /^DEAD switch, shop, nodes\n/.test((await deadpool.ask()).text))
+  component.status(200, '/switch')
+  component.status(200, '/a')
+  await waitFor('shop alone', async () =>
+    /^DEAD shop\n.*\nshop: [^(]* \(since .*\)\n$/.test((await deadpool.ask()).text),
+  )
+})
+
+test('a group of severity warning or shadow never makes 503, and its dead members are told', async (context) => {
+  const component = await startComponent(context)
+  const probes = ['a', 'b'].map((name) => urlProbe(name, `${component.url}/${name}`)).join('\n')
+  const after = `
+groups:
+  soft: { members: [a], severity: warning }
+  trial: { members: [b], severity: shadow }`
+  const deadpool = await startDeadPool(context, { probes, after })
+  await waitFor('the first round', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  for (const name of ['a', 'b']) component.status(500, `/${name}`)
+  const warned =
+    /^OK\nTEST SERVER\nwarning: soft is dead: 0 of 1 alive, 1 needed \(a: status: 500 is not one of 2xx\) \(since .*\)\n$/
+  await waitFor('the warning', async () => warned.test((await deadpool.ask()).text))
+  const line = 'trial would have answered 503 (shadow): 0 of 1 alive, 1 needed (b: status: 500 is not one of 2xx)'
+  await waitFor('the shadow', () => deadpool.log().some(({ message }) => message === line))
+  assert.match((await deadpool.ask()).text, warned)
+  for (const name of ['a', 'soft', 'b', 'trial']) assert.equal((await deadpool.ask({}, `/${name}`)).status, 503, name)
+  const turned = deadpool.log().filter(({ message }) => message.startsWith('the answer is 503'))
+  assert.deepEqual(turned, [])
+})
+
 test('each probe and group answers by itself below base_url, with the same tokens and statuses', async (context) => {
   const component = await startComponent(context)
   component.status(500, '/sick')
@@ -96,6 +137,10 @@ off: { module: url_probe, isEnabled: False, query: { url: "${component.url}" } }
   const after = '\ngroups: { all: { members: [sick, well] } }'
   const deadpool = await startDeadPool(context, { probes, after, web: 'base_url: /health' })
   await waitFor('the death', async () => (await deadpool.ask({}, '/health/sick')).status === 503)
+  const json = await deadpool.ask({ headers: { accept: 'application/json' } }, '/health/sick')
+  const { dead, ...rest } = JSON.parse(json.text)
+  assert.deepEqual(rest, { name: 'TEST SERVER', status: 'DEAD', warnings: [] })
+  assert.equal(dead[0].reason, 'status: 500 is not one of 2xx')
   const statusOf = async (path: string, init: RequestInit = {}) => (await deadpool.ask(init, path)).status
   const token = { headers: { authorization: 'Bearer wrong' } }
   const statuses = {

@@ -117,6 +117,31 @@ test('a reload changes what counts, the token, the name and the path from the ne
   assert.equal(deadpool.output().includes('another-token-4711'), false)
 })
 
+test('a reload of what counts alone begins no probe anew', async (context) => {
+  const component = await startComponent(context)
+  component.status(500, '/a')
+  component.status(500, '/b')
+  const probes = (more: string) =>
+    ['a', 'b', 'c']
+      .map((name) => urlProbe(name, `${component.url}/${name}`, { more: `period: 60${name === 'b' ? more : ''}` }))
+      .join('\n')
+  const deadpool = await startDeadPool(context, { probes: probes('') })
+  await waitFor('the first round', async () => (await deadpool.ask()).text.startsWith('DEAD a, b\n'))
+  await reload(deadpool, { probes: probes(', depends_on: a'), watchman: 'stale_after: 20' })
+  assert.match((await deadpool.ask()).text, /^DEAD a, b\n.*\na: .*\nb: .* \(because of a\) \(since .*\)\n$/)
+  await reload(deadpool, { probes: probes(', severity: warning'), after: '\ngroups: { pair: { members: [a, c] } }' })
+  assert.match((await deadpool.ask()).text, /^OK\nTEST SERVER\nwarning: b is dead: .*\n$/)
+  await reload(deadpool, { probes: probes(''), after: '\ngroups: { pair: { members: [a, c], min_alive: 2 } }' })
+  assert.match((await deadpool.ask()).text, /^DEAD b, pair\n/)
+  await watcherFollows(deadpool, 3)
+  const lines = deadpool.log().filter(({ message }) => message.includes('by the new configuration'))
+  assert.deepEqual(
+    lines.map(({ message }) => message),
+    Array(3).fill('watching 3 probes by the new configuration; none changed'),
+  )
+  for (const path of ['/a', '/b', '/c']) assert.equal(component.arrivals(path).length, 1, path)
+})
+
 test('a reload moves the listening address, and no request fails meanwhile', async (context) => {
   const component = await startComponent(context)
   const probes = urlProbe('web', component.url)
