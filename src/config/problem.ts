@@ -4,7 +4,8 @@ export type Path = readonly (string | number)[]
 /** One thing that is wrong, or doubtful, in a configuration. */
 export interface Problem {
   /**
-   * `mistake`: DeadPool refuses to start. `broken`: a module that does not load; its probes are dead, the others run.
+   * `mistake`: DeadPool refuses to start. `broken`: a module that does not load; its probes cannot be checked, the others
+   * run.
    * `warning`: it runs, but probably not as meant.
    */
   kind: 'mistake' | 'broken' | 'warning'
