@@ -18,8 +18,11 @@ export interface Catalog {
   open(name: string): Promise<Module>
   /** Tells one version of a module from another, as far as its file shows. */
   fingerprint(name: string): string
-  /** Forgets modules whose file changed or came and went: they are loaded anew when they are next asked for. */
-  refresh(): void
+  /**
+   * Forgets modules that are not `used` any more, and those whose file changed or came and went: they are loaded anew when
+   * they are next asked for.
+   */
+  refresh(used: ReadonlySet<string>): void
   close(): Promise<void>
 }
 
@@ -41,7 +44,7 @@ const RETRY_MS = 60_000
 /** Creates the catalog of modules: stock ones run on this thread, every other one in a thread of its own. */
 export function createCatalog({ folder, carried, log }: CatalogOptions): Catalog {
   const opened = new Map<string, Promise<Module>>()
-  const threads = new Map<string, ModuleThread>()
+  const threads = new Map<string, Promise<ModuleThread>>()
   const fingerprints = new Map<string, string>()
 
   const fingerprint = (name: string) => fingerprintOf(findModule(name, folder, carried))
@@ -50,8 +53,9 @@ export function createCatalog({ folder, carried, log }: CatalogOptions): Catalog
     const origin = findModule(name, folder, carried)
     if (!origin) throw new ModuleError('there is no such module')
     if (origin.kind === 'stock' || origin.isStock) return openStock(name, origin)
-    const thread = await createModuleThread({ name, file: origin.path, carried, log })
-    threads.set(name, thread)
+    const starting = createModuleThread({ name, file: origin.path, carried, log })
+    threads.set(name, starting)
+    const thread = await starting
     return { name, origin, description: thread.description, prepare: thread.prepare }
   }
 
@@ -60,6 +64,12 @@ export function createCatalog({ folder, carried, log }: CatalogOptions): Catalog
     if (!stock) throw new ModuleError('there is no such stock module')
     const { Probe: probe } = await stock.load()
     return { name, origin, description: describeProbe(probe), prepare: (query) => prepareQuery(probe, query) }
+  }
+
+  /** One that is still loading is closed when it has loaded; one that does not load has ended by itself. */
+  async function closeThread(name: string): Promise<void> {
+    const thread = await threads.get(name)?.catch(() => undefined)
+    await thread?.close()
   }
 
   return {
@@ -76,15 +86,16 @@ export function createCatalog({ folder, carried, log }: CatalogOptions): Catalog
       return opening
     },
     fingerprint,
-    refresh() {
-      for (const name of [...opened.keys()].filter((each) => fingerprints.get(each) !== fingerprint(each))) {
+    refresh(used) {
+      for (const name of [...opened.keys()]) {
+        if (used.has(name) && fingerprints.get(name) === fingerprint(name)) continue
         opened.delete(name)
-        void threads.get(name)?.close()
+        void closeThread(name)
         threads.delete(name)
       }
     },
     async close() {
-      await Promise.all([...threads.values()].map((thread) => thread.close()))
+      await Promise.all([...threads.keys()].map(closeThread))
     },
   }
 }

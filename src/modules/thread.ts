@@ -9,8 +9,11 @@ import { type Description, ModuleError, type PreparedQuery } from './module.ts'
 import type { ThreadReply, ThreadRequest, ThreadStart } from './thread-messages.ts'
 import { reviveError } from './thrown.ts'
 
-/** A module that after this long has not said that it is ready, or what it thinks of a query, is taken for one that loops. */
+/** A module that has not said that it is ready after this long is taken for one that loops. */
 const LOAD_TIMEOUT_MS = 5000
+
+/** A query that has not been validated after this long, with all those before it, is taken for one that never will be. */
+const PREPARE_TIMEOUT_MS = 10_000
 
 /** How long after an abort a module thread may stay silent before it is ended and started anew. */
 const GRACE_MS = 1000
@@ -146,11 +149,10 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
   }
 
   async function prepare(run: Run, key: number): Promise<Extract<ThreadReply, { kind: 'prepared' }>> {
-    const fault = `it did not take its query within ${formatDuration(LOAD_TIMEOUT_MS)}`
-    const timer = setTimeout(() => finish(run, fault), LOAD_TIMEOUT_MS)
-    const reply = await ask(run, { kind: 'prepare', id: nextId++, key, query: queries[key] }).finally(() =>
-      clearTimeout(timer),
-    )
+    const late = `it did not validate a query within ${formatDuration(PREPARE_TIMEOUT_MS)}`
+    const timer = setTimeout(() => finish(run, late), PREPARE_TIMEOUT_MS)
+    const asking = ask(run, { kind: 'prepare', id: nextId++, key, query: queries[key] })
+    const reply = await asking.finally(() => clearTimeout(timer))
     run.prepared.add(key)
     if (reply.kind !== 'prepared') throw new ModuleError('it did not take its query')
     return reply

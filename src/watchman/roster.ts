@@ -102,7 +102,7 @@ export function createRoster({ around, onStart, onStep, onRound }: RosterOptions
       const former = entries
       entries = new Map()
       checked = new Set()
-      around.catalog.refresh()
+      around.catalog.refresh(new Set(enabled.map(({ module }) => module)))
       const modules = new Map<string, string>()
       for (const { module } of enabled) {
         if (!modules.has(module)) modules.set(module, around.catalog.fingerprint(module))

@@ -39,13 +39,6 @@ for (const { name, reason } of broken) {
     withCatalog((catalog) => assert.rejects(catalog.open(name), new ModuleError(reason))))
 }
 
-test('createCatalog() gives up a module that does not come to an end with its query', () =>
-  withCatalog(async (catalog) => {
-    const module = await catalog.open('stubborn')
-    const reason = 'module "stubborn" stopped: it did not take its query within 5 s'
-    await assert.rejects(module.prepare({ file: import.meta.filename }), new Unknown(reason))
-  }))
-
 test('createCatalog() says that a module has a syntax error', () =>
   withCatalog((catalog) => assert.rejects(catalog.open('syntax'), /^ModuleError: SyntaxError: /)))
 
@@ -63,6 +56,29 @@ for (const { name, query, facts } of loadable) {
       assert.deepEqual(await prepared.observe(never, silent), facts)
     }))
 }
+
+test('createCatalog() ends the thread of a module that never finishes validating a query', (context) => {
+  const own = mkdtempSync(join(tmpdir(), 'deadpool-catalog-'))
+  context.after(() => rmSync(own, { recursive: true }))
+  const source = `import { defineProbe, z } from 'deadpool'
+export const Probe = defineProbe({ summary: 's', query: z.any().transform(() => { for (;;); }), facts: { a: 'a' }, async probe() {} })`
+  writeFileSync(join(own, 'spins.mjs'), source)
+  return withCatalog(async (catalog) => {
+    const module = await catalog.open('spins')
+    await assert.rejects(module.prepare({}), {
+      message: 'module "spins" stopped: it did not validate a query within 10 s',
+    })
+  }, own)
+})
+
+test('createCatalog() ends the threads of modules that are no longer used', () =>
+  withCatalog(async (catalog) => {
+    const [used, left] = [await catalog.open('good'), await catalog.open('plain')]
+    catalog.refresh(new Set(['good']))
+    assert.equal(await catalog.open('good'), used)
+    await assert.rejects(left.prepare({}), Unknown)
+    assert.notEqual(await catalog.open('plain'), left)
+  }))
 
 test('createCatalog() lets a module in a thread describe itself and refuse a query', () =>
   withCatalog(async (catalog) => {
