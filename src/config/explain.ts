@@ -126,7 +126,8 @@ function describeValue(value: unknown, path: Path): string {
   if (value === null) return 'an empty value'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (typeof value === 'object') return Object.keys(value).length === 0 ? 'an empty mapping' : 'a mapping'
-  if (path.some(isSecretKey)) return 'the value (not shown)'
+  // A text such as "authorization: Bearer …" where a mapping belongs holds the key itself.
+  if (path.some(isSecretKey) || isSecretKey(String(value))) return 'the value (not shown)'
   return maskUrls(quote(value, 60))
 }
 

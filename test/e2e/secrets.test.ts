@@ -69,6 +69,7 @@ test('errors of a configuration print no secret', async (context) => {
   const configurations = [
     `WEB: { access_token: { value: ${TOKEN} }, port: "http://user:url-pass-4711@host/" }\nprobes: { a: { module: url_probe, query: { url: "ftp://user:url-pass-4711@host/" } } }\n`,
     `WEB: { access_token: "${TOKEN} with spaces" }\nprobes: { a: { module: url_probe, query: { url: "http://h/", header: { X-Api-Key: [header-key-4712], Cookie: "cookie-4713\\n" } } } }\n`,
+    `WEB: { access_token: "${TOKEN}" }\nprobes: { a: { module: url_probe, query: { url: "http://h/", header: "X-Api-Key: header-key-4712" } } }\n`,
     `WEB: { access_token: *${TOKEN} }\n`,
     `WEB: { access_token: "${TOKEN}\nprobes: {}\n`,
   ]
