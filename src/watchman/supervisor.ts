@@ -86,7 +86,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let child: ChildProcess | undefined
   let restart: NodeJS.Timeout | undefined
   let isReady = false
-  let isHangTold = false
+  /** Of `quietMs`, what a signal that stopped the watcher accounts for. */
+  let excusedMs = 0
+  let isStopTold = false
   let isReplaced = false
   let isStopping = false
   freshness.follow(assignment.probes)
@@ -100,7 +102,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     quietMs += passedMs
     tickedMs = nowMs
     if (freshness.pass(passedMs, Date.now())) version++
-    if (quietMs > hangLimit()) endHanging()
+    if (quietMs - excusedMs > hangLimit()) endHanging()
   }
 
   /** Until it has said its first word it may be reading a large configuration. */
@@ -111,10 +113,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   /** Kills a watcher that says nothing any more; one that somebody stopped by a signal is left to that somebody. */
   function endHanging(): void {
-    if (!child?.pid || isHangTold) return
-    isHangTold = true
+    if (!child?.pid || child.killed) return
     const silent = formatDuration(quietMs)
     if (isStopped(child.pid)) {
+      // When it goes on, it has all of its time again.
+      excusedMs = quietMs
+      if (isStopTold) return
+      isStopTold = true
       log.error(
         `WatchMan (process ${child.pid}) was stopped by a signal and is silent for ${silent}; go on with "kill -CONT ${child.pid}"`,
       )
@@ -134,7 +139,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     heardWallMs = Date.now()
     isHeard = true
     wasHeard = true
-    isHangTold = false
+    excusedMs = 0
+    isStopTold = false
     switch (message.kind) {
       case 'ready':
       case 'heartbeat':
@@ -162,7 +168,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     let isOver = false
     quietMs = 0
     isHeard = false
-    isHangTold = false
+    excusedMs = 0
+    isStopTold = false
     isReady = false
     isReplaced = false
     const end = (how: string) => {

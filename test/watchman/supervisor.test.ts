@@ -80,6 +80,17 @@ test('createSupervisor() kills a WatchMan that hangs, and says what it was busy 
   await waitFor('the next one', () => children.length === 2)
 })
 
+test('createSupervisor() kills a WatchMan that hangs after somebody stopped it and let it go on', async (context) => {
+  const { lines, children } = superviseScript(context, 'beat(); setTimeout(() => { for (;;); }, 100)')
+  await waitFor('the first', () => children[0]?.connected)
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  const pid = children[0]?.pid as number
+  process.kill(pid, 'SIGSTOP')
+  await waitFor('the word of it', () => /was stopped by a signal/.test(lines[0] ?? ''))
+  process.kill(pid, 'SIGCONT')
+  await waitFor('the kill', () => /^WatchMan hangs/.test(lines[1] ?? ''))
+})
+
 test('createSupervisor() tells the next WatchMan what the last one said', async (context) => {
   const text = `if (message.heard.length) process.send({ kind: 'report', ...message.heard[0][1], probe: 'told', isFlagged: false })
   else { ${report()} setTimeout(() => process.exit(1), 200) }`
