@@ -43,7 +43,7 @@ interface Wish {
   doneMs: number
 }
 
-/** A disk that has not answered by then is spoken of; the flag is set when it does. */
+/** A disk that has answered nothing for so long is spoken of; the flag is set when it does. */
 const PATIENCE_MS = 2000
 
 /** Creates the one writer of flags. It belongs to WatchMan; everybody else only reads. */
@@ -51,17 +51,31 @@ export function createFlagKeeper({ folder, onSettled }: FlagKeeperOptions): Flag
   const wishes = new Map<string, Wish>()
   // A disk that hangs must not take all of libuv's threads: lookups of names need them too.
   const limit = pLimit(2)
+  let answeredMs = 0
+
+  /** Waits for a disk that does not answer; one that is busy with ten thousand flags answers all the time. */
+  function awaitSilence(onSilent: () => void): { end(): void } {
+    const wait = (ms: number): NodeJS.Timeout =>
+      setTimeout(() => {
+        const leftMs = answeredMs + PATIENCE_MS - readMonotonic()
+        if (leftMs > 0) timer = wait(leftMs)
+        else onSilent()
+      }, ms)
+    let timer = wait(PATIENCE_MS)
+    return { end: () => clearTimeout(timer) }
+  }
 
   async function carryOut(probe: string, wish: Wish): Promise<void> {
     wish.isRunning = true
     let fault: string | undefined
     while (!wish.isDone && fault === undefined) {
       const { flag } = wish
-      const impatience = setTimeout(() => {
+      const impatience = awaitSilence(() => {
         onSettled({ probe, fault: `${folder} did not answer within ${formatDuration(PATIENCE_MS)}` })
-      }, PATIENCE_MS)
+      })
       fault = await limit(() => setFlag(folder, probe, flag))
-      clearTimeout(impatience)
+      answeredMs = readMonotonic()
+      impatience.end()
       wish.isDone = fault === undefined && wish.flag === flag
     }
     wish.isRunning = false

@@ -215,3 +215,20 @@ function createKeeper() {
     })
   return { keeper, next }
 }
+
+test('createFlagKeeper() takes a disk that is busy with many flags for none that hangs', async () => {
+  const faults: string[] = []
+  const count = 15_000
+  let left = count
+  await new Promise<void>((resolve) => {
+    const keeper = createFlagKeeper({
+      folder,
+      onSettled({ fault }) {
+        if (fault === undefined && --left === 0) resolve()
+        if (fault !== undefined) faults.push(fault)
+      },
+    })
+    for (let index = 0; index < count; index++) keeper.want(`p${index}`, { reason: 'refused', sinceMs: 0 })
+  })
+  assert.deepEqual([...new Set(faults)], [])
+})
