@@ -19,8 +19,8 @@ export interface AskingOptions {
   agent?: Agent | false
   /** What is kept of an answer; all of it unless given. */
   keep?: (status: number, text: string) => string
-  /** Called for each failure; true ends the asking, and the failure is not one. */
-  isEnd?: (code: string) => boolean
+  /** Called for each failure, on a kept connection or a fresh one; true ends the asking, and the failure is not one. */
+  isEnd?: (code: string, isKept: boolean) => boolean
 }
 
 export function keepAsking(context: TestContext, options: AskingOptions): Asking {
@@ -32,14 +32,19 @@ export function keepAsking(context: TestContext, options: AskingOptions): Asking
   function ask(): Promise<void> {
     const headers = { authorization: `Bearer ${TOKEN}` }
     return new Promise((resolve) => {
-      get(typeof url === 'string' ? url : url(), { agent, headers, timeout: 10_000 }, async (answer) => {
-        const text = (await answer.setEncoding('utf8').toArray()).join('')
-        count++
-        heard.add(keep(answer.statusCode ?? 0, text))
-        resolve()
-      }).on('error', (error: NodeJS.ErrnoException) => {
+      const request = get(
+        typeof url === 'string' ? url : url(),
+        { agent, headers, timeout: 10_000 },
+        async (answer) => {
+          const text = (await answer.setEncoding('utf8').toArray()).join('')
+          count++
+          heard.add(keep(answer.statusCode ?? 0, text))
+          resolve()
+        },
+      )
+      request.on('error', (error: NodeJS.ErrnoException) => {
         const code = error.code ?? error.message
-        if (isEnd(code)) isOver = true
+        if (isEnd(code, request.reusedSocket)) isOver = true
         else {
           count++
           heard.add(code)
