@@ -124,6 +124,7 @@ export function createRoster({ around, onStart, onStep, onRound }: RosterOptions
       for (const [name, gone] of former) {
         end(gone)
         around.keeper.drop(name)
+        around.troubles.forget(name)
       }
       if (past) {
         unchecked = new Set(begun)

@@ -37,11 +37,12 @@ export function createTroubleLog(log: Log, countProbes: () => number): TroubleLo
     const lines = waiting
     waiting = []
     const crowd = findCrowd()
-    const isHidden = crowd !== undefined || isTold
+    // Those that can be judged again are told by their number; what dies in that moment is not one of them.
+    const isHidden = ({ level }: ProbeLine) => crowd !== undefined || (isTold && level === 'info')
     if (crowd && !isTold) log.error(describeTrouble(crowd, namesOf(crowd), countProbes()))
     if (!crowd && isTold) log.info(`most probes can be judged again; ${troubled.size} of ${countProbes()} cannot yet`)
+    for (const line of lines) log[isHidden(line) ? 'debug' : line.level](line.message, line.fields)
     isTold = crowd !== undefined
-    for (const { level, message, fields } of lines) log[isHidden ? 'debug' : level](message, fields)
   }
 
   function findCrowd(): Cause | undefined {

@@ -122,14 +122,14 @@ export function createWatcher(options: WatcherOptions, around: WatcherSurroundin
     const fields = { ...about, took_ms: Math.round(tookMs) }
     const { name } = config
     const cause = state.unknown ? 'unknown' : state.cause
-    const write = (level: 'warn' | 'info', message: string, more = {}) =>
+    const write = (level: 'warn' | 'info' | 'debug', message: string, more = {}) =>
       troubles.write(name, cause, { level, message, fields: { ...fields, ...more } })
     if (state.life !== former.life) {
       const lasted = former.isAssumed ? {} : { [`was_${former.life}_for`]: formatDuration(durationOf(former, moment)) }
       if (state.life === 'dead') write('warn', `${name} is dead: ${state.reason}`, { reason: state.reason, ...lasted })
       else write('info', `${name} is alive again`, lasted)
     } else if (state.life === 'dead' && state.reason !== former.reason) {
-      log.debug(`${name} is still dead: ${state.reason}`, { ...fields, reason: state.reason })
+      write('debug', `${name} is still dead: ${state.reason}`, { reason: state.reason })
     } else if (state.life === 'alive' && state.streak > 0 && outcome.kind === 'dead') {
       log.info(`${name} failed, ${state.streak} of ${config.fall} in a row: ${state.doubt}`, fields)
     }
@@ -178,7 +178,6 @@ export function createWatcher(options: WatcherOptions, around: WatcherSurroundin
     }),
     retire() {
       isRetired = true
-      troubles.forget(config.name)
     },
   }
 }

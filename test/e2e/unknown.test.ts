@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { finallyDo, isRunning, startDeadPool, waitFor } from './binary.ts'
 import { startComponent, urlProbe } from './component.ts'
+import { reload, watcherFollows } from './reloading.ts'
 import { startSilentComponent } from './silent-component.ts'
 
 const modules = `module_folder: ${join(import.meta.dirname, '../fixtures/modules')}`
@@ -112,6 +113,26 @@ test('most probes that time out in the same moment are told as one trouble of Wa
   // What else is dead has nothing to do with it.
   component.status(500)
   await waitFor('the other one', async () => (await deadpool.ask()).text.startsWith('DEAD WatchMan, web\n'))
+})
+
+test('most probes that time out are still the same trouble after a reload, until they answer', async (context) => {
+  const component = await startComponent(context)
+  component.hold()
+  const names = ['a', 'b', 'c', 'd']
+  const all = (period: number) =>
+    names.map((name) => urlProbe(name, component.url, { more: `period: ${period}`, query: 'timeout: 0.3' })).join('\n')
+  const deadpool = await startDeadPool(context, { probes: all(0.5) })
+  const said = (start: string) => deadpool.log().filter(({ message }) => message.startsWith(start)).length
+  await waitFor('the trouble', () => said('4 of 4 probes timed out') === 1)
+  await reload(deadpool, { probes: all(0.4) })
+  await watcherFollows(deadpool, 1)
+  // They answer again, and badly: no longer a trouble of WatchMan, but the death of each.
+  component.status(500)
+  component.release()
+  await waitFor('all of them', async () => (await deadpool.ask()).text.startsWith('DEAD a, b, c, d\n'))
+  await waitFor('the end of the trouble', () => said('most probes can be judged again; 0 of 4 cannot yet') === 1)
+  assert.equal(said('4 of 4 probes timed out'), 1)
+  assert.equal(said('most probes can be judged again'), 1)
 })
 
 test('most probes that cannot be checked are told as one trouble, in one warning and one line', async (context) => {

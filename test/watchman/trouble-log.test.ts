@@ -12,7 +12,11 @@ function createWith(count: number) {
   const log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
   const troubles = createTroubleLog(log, () => count)
   const write = (probe: string, cause: Cause | undefined, message: string) =>
-    troubles.write(probe, cause, { level: 'warn', message: `${probe} ${message}`, fields: {} })
+    troubles.write(probe, cause, {
+      level: message === 'is alive again' ? 'info' : 'warn',
+      message: `${probe} ${message}`,
+      fields: {},
+    })
   return { lines, write, troubles }
 }
 
@@ -52,6 +56,24 @@ test('createTroubleLog() tells most probes as one, and the end of it', () => {
     'debug a is alive again',
     'debug b is alive again',
     'debug c is alive again',
+  ])
+})
+
+test('createTroubleLog() tells by name what dies in the moment in which the others can be judged again', () => {
+  const { lines, write } = createWith(5)
+  for (const name of ['a', 'b', 'c']) write(name, 'timeout', 'timed out')
+  mock.timers.tick(1000)
+  lines.length = 0
+  for (const name of ['a', 'b']) write(name, undefined, 'is alive again')
+  write('c', undefined, 'is still dead')
+  write('d', 'timeout', 'timed out')
+  mock.timers.tick(1000)
+  assert.deepEqual(lines, [
+    'info most probes can be judged again; 1 of 5 cannot yet',
+    'debug a is alive again',
+    'debug b is alive again',
+    'warn c is still dead',
+    'warn d timed out',
   ])
 })
 
