@@ -132,7 +132,7 @@ function explainStranger(name: string, thing: string, names: readonly string[]):
   return `"${name}" is not the name of a ${thing}; ${meant ? `did you mean "${meant}"?` : `there are ${shown}`}`
 }
 
-/** The first circle of dependencies; a group leans on its members. */
+/** The first circle of dependencies; a group leans on its members. Chains may be longer than the stack is deep. */
 function findCircle(
   probes: readonly ProbeConfig[],
   groups: readonly GroupConfig[],
@@ -140,22 +140,41 @@ function findCircle(
   const leansOn = new Map<string, readonly string[]>(groups.map(({ name, members }) => [name, members]))
   for (const { name, dependsOn } of probes) leansOn.set(name, dependsOn)
   const done = new Set<string>()
-  const walk = (name: string, trail: string[]): string[] | undefined => {
-    const start = trail.indexOf(name)
-    if (start >= 0) return [...trail.slice(start), name]
-    if (done.has(name)) return undefined
-    for (const next of leansOn.get(name) ?? []) {
-      const circle = walk(next, [...trail, name])
-      if (circle) return circle
-    }
-    done.add(name)
-    return undefined
-  }
   for (const { name } of probes) {
-    const names = walk(name, [])
+    const names = findCircleFrom(name, leansOn, done)
     // The way to a circle may begin outside of it.
     const probe = names && probes.find((each) => names.includes(each.name))
     if (names && probe) return { names, path: probe.path }
+  }
+  return undefined
+}
+
+/** Follows everything that `start` leans on; what leads to no circle is added to `done`. */
+function findCircleFrom(
+  start: string,
+  leansOn: ReadonlyMap<string, readonly string[]>,
+  done: Set<string>,
+): string[] | undefined {
+  const trail: { name: string; rest: string[] }[] = []
+  const onTrail = new Set<string>()
+  let next: string | undefined = start
+  while (next !== undefined) {
+    const name = next
+    if (onTrail.has(name)) {
+      const names = trail.map((step) => step.name)
+      return [...names.slice(names.indexOf(name)), name]
+    }
+    if (!done.has(name)) {
+      trail.push({ name, rest: [...(leansOn.get(name) ?? [])].reverse() })
+      onTrail.add(name)
+    }
+    next = trail.at(-1)?.rest.pop()
+    while (next === undefined && trail.length > 0) {
+      const left = trail.pop()?.name ?? ''
+      onTrail.delete(left)
+      done.add(left)
+      next = trail.at(-1)?.rest.pop()
+    }
   }
   return undefined
 }

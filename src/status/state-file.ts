@@ -97,7 +97,7 @@ export async function writeSpidermanNotes(folder: string, notes: Omit<SpidermanN
 
 async function writeNotes(folder: string, file: string, notes: Notes): Promise<void> {
   const path = join(folder, NOTES_FOLDER, file)
-  const draft = join(folder, NOTES_FOLDER, `.${file}.${process.pid}~`)
+  const draft = join(folder, NOTES_FOLDER, `.${file}~`)
   const text = `${JSON.stringify(notes)}\n`
   try {
     await writeFile(draft, text, { mode: 0o644 })

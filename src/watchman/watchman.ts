@@ -8,7 +8,14 @@ import { createCatalog, moduleFolderOf } from '../modules/catalog.ts'
 import { answerWithin, FOLDER_TIMEOUT_MS } from '../status/answer-within.ts'
 import { createFlagKeeper } from '../status/keeper.ts'
 import { createFlagReader, describeFault } from '../status/reader.ts'
-import { type Recollection, readWatchmanNotes, toRecollection, writeWatchmanNotes } from '../status/state-file.ts'
+import {
+  type Recollection,
+  readWatchmanNotes,
+  type ShadowRecord,
+  toRecollection,
+  type WatchmanNotes,
+  writeWatchmanNotes,
+} from '../status/state-file.ts'
 import { tidyFolder } from '../status/tidy.ts'
 import type { Flag } from '../verdict/standing.ts'
 import { createActivityNote } from './activity.ts'
@@ -62,7 +69,7 @@ export async function startWatchMan(start: ConfigMessage, channel: Channel, carr
   const stalls = watchStalls()
   const pace = createPaceMeter()
   const noteActivity = createActivityNote()
-  const shadows = createShadowBook(rulesOf(config), log, remembered?.notes.shadows)
+  const shadows = createShadowBook(rulesOf(config), log, remembered && recallShadows(remembered))
   const notes = createNoteWriter({ write: writeNotes, folder, log })
   let lastFault: string | undefined
   let isLookDue = false
@@ -168,6 +175,15 @@ function enabledNames({ probes }: Pick<Config, 'probes'>): string[] {
 
 function countText(count: number): string {
   return `${count} probe${count === 1 ? '' : 's'}`
+}
+
+/** Of another run of the host the wall clock alone tells. */
+function recallShadows({ notes, isSameBoot }: Recollection): WatchmanNotes['shadows'] {
+  if (isSameBoot) return notes.shadows
+  const entries = Object.entries(notes.shadows).map(([name, { since, ...rest }]): [string, ShadowRecord] => {
+    return [name, since ? { ...rest, since: { wallMs: since.wallMs } } : rest]
+  })
+  return Object.fromEntries(entries)
 }
 
 /** Reads the youngest notes of these folders. */

@@ -336,3 +336,16 @@ function mistakesOf(path: string, text?: string): readonly string[] {
 function mistakesOfText(text: string): readonly string[] {
   return mistakesOf(join(folder, 'text.yml'), text)
 }
+
+test('loadConfig() follows a chain of dependencies longer than the stack is deep', () => {
+  const count = 10_000
+  const probe = (index: number, last: string) =>
+    `  p${index}: { module: url_probe, depends_on: ${index < count - 1 ? `p${index + 1}` : last} }`
+  const write = (last: string) => {
+    const lines = Array.from({ length: count }, (_, index) => probe(index, last))
+    return `WEB: { access_token: abcdefgh }\nprobes:\n${lines.join('\n')}\n`
+  }
+  assert.deepEqual(loadConfig('/deadpool.yml', { text: write('[]') }).problems, [])
+  const [circle] = loadConfig('/deadpool.yml', { text: write('p9997') }).problems
+  assert.equal(circle?.message, 'goes in a circle: p9997 → p9998 → p9999 → p9997; leave one of them out')
+})
