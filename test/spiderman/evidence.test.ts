@@ -123,3 +123,12 @@ test('createVerdictSource() follows other rules from the next request on', async
   verdicts.follow({ ...RULES, probes: [{ name: 'a', severity: 'warning', dependsOn: [] }] })
   assert.equal((await verdicts.read()).status, 'OK')
 })
+
+test('createVerdictSource() believes no missing flag in a folder that took the place of another', async () => {
+  const { read, say, view, clock } = createSource()
+  say('dead', clock.ms)
+  view.beganMs = 1000
+  assert.equal((await read()).status, 'OK', 'removed by hand')
+  view.replacedMs = clock.ms
+  assert.equal((await read()).status, 'DEAD', 'the report is older than the folder')
+})

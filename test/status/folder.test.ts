@@ -232,3 +232,38 @@ test('createFlagKeeper() takes a disk that is busy with many flags for none that
   })
   assert.deepEqual([...new Set(faults)], [])
 })
+
+test('createFlagReader() tells when another folder took the place of the one before', async () => {
+  let nowMs = 0
+  const reader = createFlagReader({ folder, probes: ['a'], now: () => ++nowMs })
+  put('a.dead')
+  assert.equal((await reader.read()).replacedMs, undefined)
+  put('b.dead')
+  assert.equal((await reader.read()).replacedMs, undefined, 'a change is no other folder')
+  renameSync(folder, `${folder}.moved`)
+  assert.equal((await reader.read()).replacedMs, undefined, 'it is gone, and no other is there')
+  mkdirSync(folder)
+  const view = await reader.read()
+  assert.deepEqual([flagNames(view), view.fault], [[], undefined])
+  assert.ok(view.replacedMs !== undefined && view.replacedMs > view.beganMs, `replaced at ${view.replacedMs}`)
+  assert.equal((await reader.read()).replacedMs, view.replacedMs)
+  rmSync(`${folder}.moved`, { recursive: true })
+})
+
+test('createFlagReader() misses a flag of a known dead probe only when the folder outlives it', async () => {
+  const reader = createFlagReader({ folder, probes: ['a'], isKnown: () => true })
+  put('a.dead')
+  await reader.read()
+  rmSync(join(folder, 'a.dead'))
+  const reading = reader.read()
+  await new Promise((resolve) => setTimeout(resolve, 15))
+  rmSync(folder, { recursive: true })
+  const view = await reading
+  assert.equal(view.fault, `${folder} does not exist`)
+  assert.deepEqual(flagNames(view), ['a'], 'the flag as it was seen last')
+  mkdirSync(folder)
+  put('a.dead')
+  await reader.read()
+  rmSync(join(folder, 'a.dead'))
+  assert.deepEqual(flagNames(await reader.read()), [], 'removed by hand')
+})

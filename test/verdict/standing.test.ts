@@ -56,3 +56,28 @@ for (const { name, report, onStale, expected } of staleness) {
     assert.equal(standing.life === 'dead' ? standing.reason : 'alive', expected)
   })
 }
+
+const replaced = [
+  { name: 'is dead as reported before the folder was another', arrivedMs: 100, hasFlag: false, expected: 'by report' },
+  { name: 'is dead as reported at that very moment', arrivedMs: 200, hasFlag: false, expected: 'by report' },
+  {
+    name: 'is alive when a flag said to stand there since is missing',
+    arrivedMs: 201,
+    hasFlag: false,
+    expected: 'alive',
+  },
+  { name: 'is dead with its flag', arrivedMs: 100, hasFlag: true, expected: 'by report' },
+]
+for (const { name, arrivedMs, hasFlag, expected } of replaced) {
+  test(`standingOf() in a folder that took the place of another ${name}`, () => {
+    const flags = new Map(hasFlag ? [['a', flag]] : [])
+    const report = dead({ isFlagged: true, arrivedMs })
+    const standing = standingOf('a', evidenceOf({ folder: { flags, replacedMs: 200 }, reports: { a: report } }))
+    assert.equal(standing.life === 'dead' ? standing.reason : 'alive', expected)
+  })
+}
+
+test('standingOf() calls no probe stale while WatchMan says nothing at all', () => {
+  const silent = evidenceOf({ reports: { a: alive() }, stale: new Map([['a', 7]]), watcherSilentSinceMs: 5 })
+  assert.equal(standingOf('a', silent).life, 'alive')
+})
