@@ -33,7 +33,7 @@ interface Both {
  * not carry both.
  */
 export async function measurePace(bench: Bench): Promise<Row[]> {
-  const [rounds, warmUpS, seconds] = bench.isQuick ? [1, 4, 6] : [3, 4, 12]
+  const [rounds, warmUpS, seconds] = bench.isQuick ? [1, 4, 9] : [3, 4, 12]
   const time = { warmUpS, seconds }
   const [ours = [], bare = []] = await interleave(rounds, [
     () => measureOnce((url) => startBoth(bench, url), time),
