@@ -1,41 +1,13 @@
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { Agent, get } from 'node:http'
+import { Agent } from 'node:http'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { finallyDo, makeFolder, runBinary, startDeadPool, TOKEN, waitFor, writeConfig } from './binary.ts'
+import { test } from 'node:test'
+import { keepAsking } from './asking.ts'
+import { makeFolder, runBinary, startDeadPool, TOKEN, waitFor, writeConfig } from './binary.ts'
 import { startComponent, urlProbe } from './component.ts'
 import { freePort } from './nginx.ts'
 import { reload, watcherFollows } from './reloading.ts'
-
-/** A client that asks all the time, as fast as answers come, and keeps count of what it got. */
-function keepAsking(context: TestContext, urlOf: () => string, agent: Agent | false) {
-  const counts = new Map<string, number>()
-  let isOver = false
-  const count = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1)
-  const ask = () =>
-    new Promise<void>((resolve) => {
-      const headers = { authorization: `Bearer ${TOKEN}` }
-      get(urlOf(), { agent, headers }, (answer) => {
-        count(String(answer.statusCode))
-        answer.resume().on('end', resolve)
-      }).on('error', (error: NodeJS.ErrnoException) => {
-        count(error.code ?? error.message)
-        resolve()
-      })
-    })
-  const loop = (async () => {
-    while (!isOver) await ask()
-  })()
-  const stop = async () => {
-    isOver = true
-    await loop
-    if (agent) agent.destroy()
-    return Object.fromEntries(counts)
-  }
-  finallyDo(context, stop)
-  return { stop, counts }
-}
 
 test('SIGHUP with a bad new file changes nothing, and logs every mistake', async (context) => {
   const component = await startComponent(context)
@@ -148,7 +120,9 @@ test('a reload moves the listening address, and no request fails meanwhile', asy
   const deadpool = await startDeadPool(context, { probes })
   await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
   let url = deadpool.url
-  const clients = [false as const, new Agent({ keepAlive: true })].map((agent) => keepAsking(context, () => url, agent))
+  const clients = [false as const, new Agent({ keepAlive: true })].map((agent) =>
+    keepAsking(context, { url: () => url, agent, keep: (status) => String(status) }),
+  )
   for (let round = 0; round < 5; round++) {
     const port = await freePort()
     const config = writeConfig({ probes }).replace('port: 0', `port: ${port}`)
@@ -159,10 +133,9 @@ test('a reload moves the listening address, and no request fails meanwhile', asy
     url = next
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
-  for (const { stop } of clients) {
-    const { 200: good = 0, ...bad } = await stop()
-    assert.ok(good > 20, `${good} answers`)
-    assert.deepEqual(bad, {})
+  for (const client of clients) {
+    assert.deepEqual(await client.stop(), ['200'])
+    assert.ok(client.count() > 20, `${client.count()} answers`)
   }
 })
 
@@ -172,14 +145,13 @@ test('twenty reloads in a row under load: no request fails, and the answers foll
   const deadpool = await startDeadPool(context, { probes: probes(0.2) })
   await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
   const clients = [false as const, new Agent({ keepAlive: true })].map((agent) =>
-    keepAsking(context, () => deadpool.url, agent),
+    keepAsking(context, { url: deadpool.url, agent, keep: (status) => String(status) }),
   )
   for (let round = 0; round < 20; round++)
     assert.equal(await reload(deadpool, { probes: probes(0.2 + round / 100) }), true)
-  for (const { stop } of clients) {
-    const { 200: good = 0, ...bad } = await stop()
-    assert.ok(good > 20, `${good} answers`)
-    assert.deepEqual(bad, {})
+  for (const client of clients) {
+    assert.deepEqual(await client.stop(), ['200'])
+    assert.ok(client.count() > 20, `${client.count()} answers`)
   }
   component.status(500)
   await deadpool.becomes(503)
