@@ -10,8 +10,7 @@ const zod = join(home, 'node_modules/zod')
 const HEADER = `/*
  * What a module of DeadPool imports from 'deadpool', for editors and tsc. Written by: deadpool modules --types
  *
- * Put this file where a tsconfig.json beside your modules includes it. It needs nothing else but the types of the
- * platform, AbortSignal above all: either "lib": ["es2024", "dom"], or @types/node.
+ * Put this file where a tsconfig.json beside your modules includes it. It needs nothing else but @types/node.
  */
 `
 
@@ -48,8 +47,9 @@ async function wrapReachable(face: string, folder: string): Promise<{ own: strin
   const files = new Set([face])
   for (const file of files) {
     const text = await readFile(file, 'utf8')
-    const rewritten = text.replace(SPECIFIER, (_, before: string, specifier: string) => {
+    const rewritten = text.replace(SPECIFIER, (statement, before: string, specifier: string) => {
       const target = findTarget(specifier, file)
+      if (target === undefined) return statement
       files.add(target)
       return `${before}'${nameOf(target, folder)}'`
     })
@@ -65,8 +65,9 @@ const SPECIFIER = /^((?:import|export)\b[^;'"]*?\bfrom )["']([^"']+)["']/gm
 /** The `declare` of a statement, which an ambient module has around all of it. */
 const DECLARE = /^(export )?declare /gm
 
-function findTarget(specifier: string, importer: string): string {
+function findTarget(specifier: string, importer: string): string | undefined {
   if (specifier === 'zod') return join(zod, 'index.d.ts')
+  if (specifier.startsWith('node:')) return undefined
   if (specifier.startsWith('.')) return resolve(dirname(importer), specifier.replace(/\.[jt]s$/, '.d.ts'))
   throw new Error(`The face of DeadPool leans on the types of "${specifier}", which a module cannot be given`)
 }

@@ -29,7 +29,7 @@ export function readSecret(spec: SecretSpec, folder: string, env: NodeJS.Process
   }
 }
 
-const SECRET_KEY = /token|passw|passphrase|secret|authorization|cookie|credential|api[-_]?key|private[-_]?key/i
+const SECRET_KEY = /token|bearer|passw|passphrase|secret|authorization|cookie|credential|api[-_]?key|private[-_]?key/i
 
 /** Tells whether the value under such a key is likely a secret, and must not be shown. */
 export function isSecretKey(key: string | number): boolean {
@@ -83,15 +83,43 @@ function decode(text: string): string {
   }
 }
 
+const learned = new Set<string>()
+let onLearned: ((secret: string) => void) | undefined
+
+/** Takes note of a secret that stands outside the configuration: every redactor of this thread hides it from now on. */
+export function learnSecret(secret: string): void {
+  if (secret === '' || learned.has(secret)) return
+  learned.add(secret)
+  onLearned?.(secret)
+}
+
+/** Hands on what this thread has learned and will learn, to one who redacts elsewhere. */
+export function shareSecrets(listener: (secret: string) => void): void {
+  onLearned = listener
+  for (const secret of learned) listener(secret)
+}
+
 /**
  * Creates the function that takes all secrets out of a text before it is logged, flagged or answered. Secrets of
- * fewer than four characters are left: replacing those would garble every text and hide nothing.
+ * fewer than four characters are left: replacing those would garble every text and hide nothing. Those that modules learn
+ * later are taken out too.
  */
 export function createRedactor(secrets: Iterable<string>): (text: string) => string {
-  const sorted = [...new Set(secrets)].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length)
+  const given = [...secrets]
+  let known = learned.size
+  let sorted = sortSecrets([...given, ...learned])
   return (text) => {
+    if (known !== learned.size) {
+      known = learned.size
+      sorted = sortSecrets([...given, ...learned])
+    }
     let clean = maskUrls(text)
     for (const secret of sorted) if (clean.includes(secret)) clean = clean.replaceAll(secret, '***')
     return clean
   }
+}
+
+/** The longest first: one secret may be a part of another. */
+function sortSecrets(secrets: string[]): string[] {
+  return [...new Set(secrets)].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length)
 }

@@ -1,4 +1,5 @@
 import type * as z from 'zod'
+import type { Keep } from './keep.ts'
 
 /** What a check observed: a flat record of named facts, such as `{ status: 200, time_ms: 12 }`. */
 export type Facts = Record<string, unknown>
@@ -17,10 +18,25 @@ export interface ProbeLog {
   error(message: string): void
 }
 
+/** What kind of value a fact is. A criterion of another kind is then a mistake of the configuration. */
+export type FactType = 'text' | 'number' | 'boolean' | 'list' | 'record'
+
+/** What a module says of a fact. */
+export interface FactSpec {
+  /** Its meaning, in a few words without a full stop. */
+  about: string
+  /** Without it any criterion is taken, and judged by what the check reports. */
+  type?: FactType
+  /** Of a number: `ms`, `s`, `percent`, `bytes`, `days` … */
+  unit?: string
+}
+
 export interface CheckContext {
   /** Aborted when the check's time is over. Close what is open and stop; nobody waits for the result any more. */
   signal: AbortSignal
   log: ProbeLog
+  /** What one check of a probe leaves for its next. */
+  keep: Keep
 }
 
 /**
@@ -37,8 +53,13 @@ export interface ProbeDefinition<Schema extends z.ZodType = z.ZodType, Names ext
    * kept by the core; without one it is 5 seconds.
    */
   query: Schema
-  /** The facts that a check can report, each with its meaning and unit. Criteria may name only these. */
-  facts: Record<Names, string>
+  /**
+   * The facts that a check can report, each with its meaning: a text, or with its type and unit as well. Criteria may
+   * name only these, and those of `factsOf`.
+   */
+  facts: Record<Names, string | FactSpec>
+  /** Further facts that a query gives rise to, such as those it names itself. */
+  factsOf?(query: z.output<Schema>): Record<string, string | FactSpec>
   /** The criteria of a probe that has no `success_criteria`. */
   criteria?: Partial<Record<NoInfer<Names>, CriterionSpec | CriterionSpec[]>>
   /**
@@ -50,6 +71,8 @@ export interface ProbeDefinition<Schema extends z.ZodType = z.ZodType, Names ext
     context: CheckContext,
   ): Promise<Partial<Record<NoInfer<Names>, unknown>>> | Partial<Record<NoInfer<Names>, unknown>>
 }
+
+const FACT_TYPES: readonly FactType[] = ['text', 'number', 'boolean', 'list', 'record']
 
 const BRAND = Symbol.for('deadpool.probe')
 
@@ -76,7 +99,7 @@ export function isProbe(value: unknown): value is Probe {
 
 function findFault(definition: unknown): string | undefined {
   if (typeof definition !== 'object' || definition === null) return 'the definition is not an object'
-  const { summary, query, facts, criteria, probe } = definition as Record<string, unknown>
+  const { summary, query, facts, factsOf, criteria, probe } = definition as Record<string, unknown>
   if (typeof summary !== 'string' || summary === '') return '"summary" is missing; write one sentence'
   if (typeof query !== 'object' || query === null || !('_zod' in query)) {
     return '"query" is missing; give a schema such as z.strictObject({ … })'
@@ -84,8 +107,18 @@ function findFault(definition: unknown): string | undefined {
   if (typeof facts !== 'object' || facts === null || Object.keys(facts).length === 0) {
     return '"facts" is missing; name each fact with its meaning'
   }
+  const vague = Object.entries(facts).find(([, about]) => !isFactSpec(about))
+  if (vague) return `"facts.${vague[0]}" has no meaning; write a text, or { about, type, unit }`
+  if (factsOf !== undefined && typeof factsOf !== 'function') return '"factsOf" is not a function'
   if (typeof probe !== 'function') return '"probe" is missing; give the function that makes one check'
   const stranger = Object.keys(criteria ?? {}).find((fact) => !Object.hasOwn(facts, fact))
   if (stranger !== undefined) return `"criteria" judges "${stranger}", which is not among "facts"`
   return undefined
+}
+
+function isFactSpec(given: unknown): boolean {
+  if (typeof given === 'string') return given !== ''
+  if (typeof given !== 'object' || given === null) return false
+  const { about, type } = given as Partial<FactSpec>
+  return typeof about === 'string' && (type === undefined || FACT_TYPES.includes(type))
 }

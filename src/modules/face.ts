@@ -4,14 +4,22 @@
  */
 export * as z from 'zod'
 export { seconds } from '../config/duration.ts'
+export { askHttp, type HttpAnswer, type HttpQuestion } from './ask-http.ts'
 export {
   type CheckContext,
   type CriterionSpec,
   defineProbe,
+  type FactSpec,
   type Facts,
+  type FactType,
   type Probe,
   type ProbeDefinition,
   type ProbeLog,
 } from './define-probe.ts'
+export { certDays, type DialOptions, dial, type StartTlsOptions, startTls, type Target } from './dial.ts'
 export { Dead, Unknown } from './errors.ts'
+export type { Keep } from './keep.ts'
 export { lookup } from './lookup.ts'
+export { explainNetworkError } from './network-error.ts'
+export { type Secret, secret } from './secret.ts'
+export { createTlsOptions, type TlsOptions, type TlsSettings, tlsSettings } from './tls.ts'

@@ -1,11 +1,12 @@
 import type { Path } from '../config/problem.ts'
-import type { CriterionSpec, Facts, ProbeLog } from './define-probe.ts'
+import type { CriterionSpec, FactSpec, Facts, ProbeLog } from './define-probe.ts'
 
 /** What a module says of itself. */
 export interface Description {
   summary: string
-  /** Fact names with meaning and unit. */
-  facts: Record<string, string>
+  facts: Record<string, FactSpec>
+  /** Whether a query can give rise to further facts. */
+  factsVary: boolean
   criteria: Record<string, CriterionSpec | CriterionSpec[]>
 }
 
@@ -13,9 +14,13 @@ export interface Description {
 export interface PreparedQuery {
   /** What the module finds wrong, by path below `query`; with any, the rest must not be used. */
   problems: { path: Path; message: string; isKey?: boolean }[]
+  /** The facts that this query gives rise to, beside those of the module. */
+  facts: Record<string, FactSpec>
   timeoutMs: number
   /** Makes one check. Rejects as the module throws; whoever calls keeps the deadline. */
   observe(signal: AbortSignal, log: ProbeLog): Promise<Facts>
+  /** There will be no further check: what is kept between them is closed. */
+  close(): void
 }
 
 /** Where a module came from: inside the program, or a file in the module folder. */

@@ -2,6 +2,7 @@ import { registerHooks } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
 import * as ky from 'ky'
+import { shareSecrets } from '../config/secrets.ts'
 import { isProbe, type Probe, type ProbeLog } from './define-probe.ts'
 import * as face from './face.ts'
 import { describeProbe, prepareQuery } from './local.ts'
@@ -68,6 +69,7 @@ export async function runModuleThread({ file }: ThreadStart): Promise<void> {
   if (!port) throw new Error('a module thread needs a parent')
   const reply = (message: ThreadReply) => port.postMessage(message)
   serveLibraries()
+  shareSecrets((secret) => reply({ kind: 'secret', secret }))
   let probe: Probe
   try {
     probe = await loadModule(file)
@@ -98,13 +100,16 @@ export async function runModuleThread({ file }: ThreadStart): Promise<void> {
       case 'prepare': {
         const prepared = await prepareQuery(probe, request.query)
         queries.set(request.key, prepared)
-        const { problems, timeoutMs } = prepared
-        return reply({ kind: 'prepared', id: request.id, problems, timeoutMs })
+        const { problems, facts, timeoutMs } = prepared
+        return reply({ kind: 'prepared', id: request.id, problems, facts, timeoutMs })
       }
       case 'check':
         return check(request.id, request.key)
       case 'abort':
         return running.get(request.id)?.abort(new Error('the time of the check is over'))
+      case 'close':
+        queries.get(request.key)?.close()
+        return queries.delete(request.key)
     }
   })
   reply({ kind: 'ready', description: describeProbe(probe) })

@@ -6,16 +6,20 @@ export type ThreadRequest =
   | { kind: 'prepare'; id: number; key: number; query: unknown }
   | { kind: 'check'; id: number; key: number }
   | { kind: 'abort'; id: number }
+  /** There will be no further check of this query. */
+  | { kind: 'close'; key: number }
 
 /** What a module thread answers. */
 export type ThreadReply =
   | { kind: 'ready'; description: Description }
   | { kind: 'failed'; reason: string }
-  | { kind: 'prepared'; id: number; problems: PreparedQuery['problems']; timeoutMs: number }
+  | ({ kind: 'prepared'; id: number } & Pick<PreparedQuery, 'problems' | 'facts' | 'timeoutMs'>)
   | { kind: 'facts'; id: number; facts: Facts }
   | { kind: 'error'; id: number; error: ThrownInThread }
   /** The check waits for the resolver, or no longer does. */
   | { kind: 'resolving'; id: number; name: string | undefined }
+  /** A secret that the module read: whatever quotes it must be redacted. */
+  | { kind: 'secret'; secret: string }
   | { kind: 'log'; id: number; level: 'debug' | 'info' | 'warn' | 'error'; message: string }
 
 /** An error as it crosses threads: classes and causes do not survive, so what tells dead from unknown is copied. */

@@ -1,6 +1,7 @@
 import type { Worker } from 'node:worker_threads'
 import type { Carried } from '../carried/carried.ts'
 import { formatDuration } from '../config/duration.ts'
+import { learnSecret } from '../config/secrets.ts'
 import type { Log } from '../log/log.ts'
 import type { Facts, ProbeLog } from './define-probe.ts'
 import { Unknown } from './errors.ts'
@@ -74,7 +75,7 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
       const run: Run = {
         worker,
         pending: new Map(),
-        description: { summary: '', facts: {}, criteria: {} },
+        description: { summary: '', facts: {}, factsVary: false, criteria: {} },
         prepared: new Set(),
         startedMs: performance.now(),
         isLoaded: false,
@@ -91,6 +92,7 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
       }
       worker.on('message', (message: ThreadReply) => {
         if (message.kind === 'failed') return end(message.reason)
+        if (message.kind === 'secret') return learnSecret(message.secret)
         if (message.kind !== 'ready') return receive(run, message)
         clearTimeout(timer)
         run.description = message.description
@@ -117,7 +119,7 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
     if (!isClosed && run.isLoaded) log.error(`module "${name}" stopped: ${fault}`, { module: name })
   }
 
-  function receive(run: Run, message: Exclude<ThreadReply, { kind: 'ready' | 'failed' }>): void {
+  function receive(run: Run, message: Exclude<ThreadReply, { kind: 'ready' | 'failed' | 'secret' }>): void {
     const waiting = run.pending.get(message.id)
     if (!waiting) return
     if (message.kind === 'resolving') {
@@ -140,7 +142,7 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
     return current
   }
 
-  function ask(run: Run, request: ThreadRequest, log?: ProbeLog): Promise<ThreadReply> {
+  function ask(run: Run, request: Exclude<ThreadRequest, { kind: 'close' }>, log?: ProbeLog): Promise<ThreadReply> {
     return new Promise((resolve, reject) => {
       const waiting = { resolve, reject, lookups: currentLookupWatch() }
       run.pending.set(request.id, log ? { ...waiting, log } : waiting)
@@ -186,13 +188,29 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
     }
   }
 
+  function closeQuery(key: number): void {
+    queries[key] = undefined
+    void current?.then(
+      ({ worker, isEnded }) => {
+        if (!isEnded) worker.postMessage({ kind: 'close', key } satisfies ThreadRequest)
+      },
+      () => {},
+    ) // a thread that does not start keeps nothing
+  }
+
   const { description } = await current
   return {
     description,
     async prepare(query) {
       const key = queries.push(query) - 1
-      const { problems, timeoutMs } = await prepare(await running(), key)
-      return { problems, timeoutMs, observe: (signal, log) => observe(key, signal, log) }
+      const { problems, facts, timeoutMs } = await prepare(await running(), key)
+      return {
+        problems,
+        facts,
+        timeoutMs,
+        observe: (signal, log) => observe(key, signal, log),
+        close: () => closeQuery(key),
+      }
     },
     async close() {
       isClosed = true

@@ -89,6 +89,7 @@ export function createWatcher(options: WatcherOptions, around: WatcherSurroundin
         return { outcome: { kind: 'unknown', reason }, tookMs, settled: Promise.resolve() }
       }
       ready = prepared.probe
+      if (isRetired) ready.close()
     }
     return runCheck(ready, { log: probeLog, stalls, onStep })
   }
@@ -178,6 +179,7 @@ export function createWatcher(options: WatcherOptions, around: WatcherSurroundin
     }),
     retire() {
       isRetired = true
+      ready?.close()
     },
   }
 }

@@ -14,6 +14,7 @@ import type { TLSSocket } from 'node:tls'
 import { inspect } from 'node:util'
 import * as zlib from 'node:zlib'
 import { Probe } from '../../mod/url_probe.ts'
+import { createKeep } from '../../src/modules/keep.ts'
 
 type Query = Record<string, unknown>
 
@@ -21,7 +22,7 @@ const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** Makes one check as the core does: the query through its schema, the deadline as a signal. */
 async function check(query: Query, signal = AbortSignal.timeout(10_000)): Promise<Record<string, unknown>> {
-  return Probe.probe(Probe.query.parse(query), { signal, log: silent })
+  return Probe.probe(Probe.query.parse(query), { signal, log: silent, keep: createKeep() })
 }
 
 /** A server on a port of its own, with the sockets that are open on it. */
@@ -1017,7 +1018,8 @@ describe('TLS', { skip: findMissingOpenssl() }, () => {
     writeFileSync(ca_file, readFileSync(path('other.pem')))
     const query = { url: `https://localhost:${port}/`, ca_file }
     const parsed = Probe.query.parse(query)
-    const again = async () => Probe.probe(parsed, { signal: AbortSignal.timeout(5000), log: silent })
+    const again = async () =>
+      Probe.probe(parsed, { signal: AbortSignal.timeout(5000), log: silent, keep: createKeep() })
 
     await assertDead(query, 'unable to verify the first certificate')
     writeFileSync(ca_file, readFileSync(path('good.pem')))

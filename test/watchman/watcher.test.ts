@@ -38,6 +38,8 @@ function createOne() {
     prepare: async () => ({
       problems: [],
       timeoutMs: 1000,
+      facts: {},
+      close() {},
       observe: async () => target.answer() as Record<string, unknown>,
     }),
   }

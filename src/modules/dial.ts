@@ -1,0 +1,96 @@
+import { once } from 'node:events'
+import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { lookup } from './lookup.ts'
+import { explainNetworkError } from './network-error.ts'
+import { createTlsOptions, type TlsSettings } from './tls.ts'
+
+/** Where a connection goes: a host and port, or the path of a Unix socket. */
+export interface Target {
+  host?: string | undefined
+  port?: number | undefined
+  path?: string | undefined
+  /** Only addresses of this kind. */
+  family?: 4 | 6 | undefined
+}
+
+export interface DialOptions extends Target {
+  /** TLS from the first byte. */
+  tls?: TlsSettings | undefined
+  /** The connection is destroyed when it aborts, even after `dial` has given it away. */
+  signal: AbortSignal
+  /** Protocols to offer by ALPN. */
+  alpn?: string[] | undefined
+}
+
+/**
+ * Opens a connection over `lookup`; whoever gets it destroys it.
+ *
+ * @throws Dead when the target refuses, is unreachable or fails at TLS; Unknown when this host could not ask
+ */
+export async function dial(options: DialOptions): Promise<Socket> {
+  const { host, port, path, family, tls, signal, alpn } = options
+  signal.throwIfAborted()
+  const socket =
+    path === undefined ? connect({ host, port, family, lookup, noDelay: true } as TcpNetConnectOpts) : connect(path)
+  destroyOnAbort(socket, signal)
+  await waitFor(socket, 'connect', signal)
+  return tls ? startTls(socket, { host: host ?? 'localhost', tls, signal, alpn }) : socket
+}
+
+export interface StartTlsOptions {
+  /** Whose certificate it must be, unless the settings name another. */
+  host: string
+  tls: TlsSettings
+  signal: AbortSignal
+  alpn?: string[] | undefined
+}
+
+/**
+ * Begins TLS on a connection, at once or after a protocol's own STARTTLS. The socket given goes with the one returned.
+ *
+ * @throws Dead when the handshake fails or the certificate is not accepted; Unknown when a file of the settings cannot be read
+ */
+export async function startTls(socket: Socket, { host, tls, signal, alpn }: StartTlsOptions): Promise<TLSSocket> {
+  try {
+    const options = await createTlsOptions(tls, host, signal)
+    signal.throwIfAborted()
+    // Loaded by the first check over TLS and not by the start, which it would make longer.
+    const secured = process
+      .getBuiltinModule('node:tls')
+      .connect({ ...options, socket, ...(alpn && { ALPNProtocols: alpn }) })
+    destroyOnAbort(secured, signal)
+    await waitFor(secured, 'secureConnect', signal)
+    return secured
+  } catch (error) {
+    socket.destroy()
+    throw error
+  }
+}
+
+function destroyOnAbort(socket: Socket, signal: AbortSignal): void {
+  const destroy = () => socket.destroy()
+  signal.addEventListener('abort', destroy, { once: true })
+  socket.once('close', () => signal.removeEventListener('abort', destroy))
+  // An error that comes when nobody listens any more must not take the process down.
+  socket.on('error', () => {})
+}
+
+async function waitFor(socket: Socket, event: 'connect' | 'secureConnect', signal: AbortSignal): Promise<void> {
+  try {
+    await once(socket, event, { signal })
+  } catch (error) {
+    socket.destroy()
+    throw signal.aborted ? signal.reason : explainNetworkError(error)
+  }
+}
+
+const DAY_MS = 86_400_000
+
+/** The days until the certificate that the peer served for itself ends, to a tenth; negative when it has ended. */
+export function certDays(socket: Socket): number | undefined {
+  const { X509Certificate } = process.getBuiltinModule('node:crypto')
+  const leaf = (socket as Partial<TLSSocket>).getPeerX509Certificate?.()
+  if (!(leaf instanceof X509Certificate)) return undefined
+  return Math.floor(((leaf.validToDate.getTime() - Date.now()) / DAY_MS) * 10) / 10
+}
