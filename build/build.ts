@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { join, resolve } from 'node:path'
+import { createRequire, isBuiltin } from 'node:module'
+import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { build, type Plugin } from 'esbuild'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { bundleTypes } from './types.ts'
 
 /**
@@ -20,16 +20,37 @@ const work = join(dist, '.work')
 const binary = join(dist, 'deadpool')
 const stampFile = join(dist, '.built')
 const INPUTS = ['package.json', 'package-lock.json', 'tsconfig.json', 'src', 'mod', 'build', 'deadpool.example.yml']
-const MAX_BYTES = 115_000_000
+const MAX_BYTES = 120_000_000
+
+/** What modules can import besides the packages of the stock modules. */
+const FOR_OTHERS = ['ky']
+
+/** Packages that libraries use where somebody has installed them; each looks first whether they are there. */
+const OPTIONAL_PACKAGES: string[] = []
+
+const COMMON = {
+  absWorkingDir: home,
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node24',
+  minify: true,
+  keepNames: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+} as const satisfies BuildOptions
 
 const commit = readCommit()
 const stamp = hashInputs()
+let libraries: string[] = []
 if (options['if-stale'] && existsSync(binary) && readStamp() === stamp) process.exit(0)
 await makeAll()
 
 async function makeAll(): Promise<void> {
   rmSync(dist, { recursive: true, force: true })
   mkdirSync(work, { recursive: true })
+  libraries = await bundleModules()
+  await bundleLibraries()
   await bundle()
   writeFileSync(join(work, 'deadpool.d.ts'), await bundleTypes())
   const node = stripNode()
@@ -72,45 +93,58 @@ function readStamp(): string {
 /** One CommonJS file for the main thread and the threads of modules alike; what a command does not need stays asleep. */
 async function bundle(): Promise<void> {
   await build({
+    ...COMMON,
     entryPoints: [join(home, 'src/main.ts')],
     outfile: join(work, 'app.cjs'),
-    absWorkingDir: home,
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    target: 'node24',
-    minify: true,
-    keepNames: true,
-    legalComments: 'none',
-    logLevel: 'warning',
-    alias: { '#carried': './src/carried/in-binary.ts', deadpool: './src/modules/face.ts' },
+    alias: { '#carried': './src/carried/in-binary.ts' },
     // Only ever a bundle: no import.meta is left in what the binary runs.
     define: { 'import.meta.url': 'undefined', 'import.meta.dirname': 'undefined' },
-    plugins: [stockModules(), englishOnly()],
+    plugins: [builtFacts(), englishOnly()],
   })
 }
 
-/** Provides `virtual:stock`: every file of `mod/`, as source and as code that is loaded when it is first used. */
-function stockModules(): Plugin {
+/** Provides `virtual:built`: what only the build knows. */
+function builtFacts(): Plugin {
   return {
-    name: 'stock',
+    name: 'built-facts',
     setup({ onResolve, onLoad }) {
-      onResolve({ filter: /^virtual:stock$/ }, () => ({ path: 'stock', namespace: 'stock' }))
-      onLoad({ filter: /.*/, namespace: 'stock' }, () => {
+      onResolve({ filter: /^virtual:built$/ }, () => ({ path: 'built', namespace: 'built' }))
+      onLoad({ filter: /.*/, namespace: 'built' }, () => {
         const { version } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'))
-        const entries = stockNames().map((name) => {
-          const source = JSON.stringify(readFileSync(join(home, 'mod', `${name}.ts`), 'utf8'))
-          return `${name}: { source: ${source}, load: () => import('./mod/${name}.ts') }`
-        })
-        const contents = [
-          `export const version = ${JSON.stringify(version)}`,
-          `export const commit = ${JSON.stringify(commit)}`,
-          `export const stock = { ${entries.join(', ')} }`,
-        ].join('\n')
-        return { contents, resolveDir: home, loader: 'js' }
+        const facts = { version, commit, modules: stockNames(), libraries }
+        const contents = Object.entries(facts).map(([name, fact]) => `export const ${name} = ${JSON.stringify(fact)}`)
+        return { contents: contents.join('\n'), loader: 'js' }
       })
     },
   }
+}
+
+/** Each stock module is a file of its own, and so is each package that one of them imports: loaded when it is used. */
+async function bundleModules(): Promise<string[]> {
+  const outdir = join(work, 'mod')
+  const { metafile } = await build({
+    ...COMMON,
+    entryPoints: stockNames().map((name) => join(home, 'mod', `${name}.ts`)),
+    outdir,
+    outExtension: { '.js': '.cjs' },
+    packages: 'external',
+    metafile: true,
+  })
+  for (const name of stockNames()) cpSync(join(home, 'mod', `${name}.ts`), join(outdir, `${name}.ts`))
+  const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path))
+  const packages = imported.filter((path) => !isBuiltin(path) && path !== 'deadpool')
+  return [...new Set([...packages, ...FOR_OTHERS])].sort()
+}
+
+async function bundleLibraries(): Promise<void> {
+  await build({
+    ...COMMON,
+    entryPoints: libraries.map((name) => ({ in: name, out: name })),
+    outdir: join(work, 'lib'),
+    outExtension: { '.js': '.cjs' },
+    external: OPTIONAL_PACKAGES,
+    plugins: [englishOnly()],
+  })
 }
 
 /** Zod carries its messages in fifty languages, 270 kB that every start would load; DeadPool speaks one. */
@@ -143,13 +177,7 @@ function stripNode(): string {
 function compileCache(node: string): void {
   const config = join(work, 'warm-up.yml')
   writeFileSync(config, readFileSync(join(home, 'build/warm-up.yml')))
-  const args = [
-    '--predictable',
-    '--random-seed=1',
-    join(home, 'build/cache.cjs'),
-    join(work, 'app.cjs'),
-    join(work, 'app.cache'),
-  ]
+  const args = ['--predictable', '--random-seed=1', join(home, 'build/cache.cjs'), work]
   execFileSync(node, [...args, 'check-config', '--config', config], { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
@@ -157,7 +185,8 @@ function compileCache(node: string): void {
 async function pack(node: string): Promise<void> {
   // The command line of pkg takes neither a Node of one's own nor assets; the function behind it does.
   const { default: sea } = createRequire(import.meta.url)('@yao-pkg/pkg/lib-es5/sea.js')
-  const assets = Object.fromEntries(['app.cjs', 'app.cache', 'deadpool.d.ts'].map((name) => [name, join(work, name)]))
+  const names = ['app.cjs', 'app.cache', 'deadpool.d.ts', ...listFiles('mod'), ...listFiles('lib')]
+  const assets = Object.fromEntries(names.map((name) => [name, join(work, name)]))
   const target = { nodeRange: `node${process.versions.node}`, platform: 'linux', arch: 'x64', output: binary }
   // The path of the main script goes into the binary. pkg works in a folder that it makes in TMPDIR, so from there this
   // path is the same on every machine.
@@ -165,6 +194,14 @@ async function pack(node: string): Promise<void> {
   process.env.TMPDIR = work
   const seaConfig = { main: '../boot.cjs', assets }
   await sea(join(work, 'boot.cjs'), { targets: [target], nodePath: node, seaConfig })
+}
+
+/** The files below `folder` of the work folder, with it in their names. */
+function listFiles(folder: string): string[] {
+  return readdirSync(join(work, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(work, join(parentPath, name)))
+    .sort()
 }
 
 function copyModules(): void {

@@ -1,13 +1,17 @@
-// Writes V8's compiled code of the bundled app: node cache.cjs APP CACHE. Run with --predictable and --random-seed, it
-// gives the same bytes every time. The app is run once, so that the functions it needs at its start are in the cache as well.
+// Writes V8's compiled code of the bundled app: node cache.cjs FOLDER ARGUMENT…, where FOLDER holds the assets. Run with
+// --predictable and --random-seed, it gives the same bytes every time. The app is run once, so that the functions it
+// needs at its start are in the cache as well.
 const { readFileSync, writeFileSync } = require('node:fs')
+const { join } = require('node:path')
 const { Script } = require('node:vm')
 
-const [, , appFile, cacheFile] = process.argv
-const source = `(function (require, module, exports) {${readFileSync(appFile, 'utf8')}\n})`
+const folder = process.argv[2]
+// In the binary the app finds its assets in the binary itself.
+const sea = { getAsset: (name) => readFileSync(join(folder, name), 'utf8') }
+const source = `(function (require, module, exports) {${sea.getAsset('app.cjs')}\n})`
 const script = new Script(source, { filename: 'deadpool.cjs' })
 const app = { exports: {} }
 
-process.argv = [process.execPath, process.execPath, ...process.argv.slice(4)]
-process.once('exit', () => writeFileSync(cacheFile, script.createCachedData()))
-script.runInThisContext()(require, app, app.exports)
+process.argv = [process.execPath, process.execPath, ...process.argv.slice(3)]
+process.once('exit', () => writeFileSync(join(folder, 'app.cache'), script.createCachedData()))
+script.runInThisContext()((name) => (name === 'node:sea' ? sea : require(name)), app, app.exports)

@@ -4,7 +4,7 @@ import type { Probe } from '../modules/define-probe.ts'
 /** A stock module as the program carries it. */
 export interface StockModule {
   /** The text of its file in `mod/`. */
-  source: string
+  readonly source: string
   load(): Promise<{ Probe: Probe }>
 }
 
@@ -20,6 +20,10 @@ export interface Carried {
   home: string
   stockNames(): string[]
   stock(name: string): StockModule | undefined
+  /** The packages that a module can import without having them installed: those of the stock modules, and ky. */
+  libraryNames(): string[]
+  /** Loads one of them when it is first asked for. */
+  library(name: string): unknown
   /** Starts a worker thread that runs `src/modules/thread-main.ts`. */
   startModuleThread(workerData: unknown): Worker
   /** The `.d.ts` of the virtual module `deadpool`. */

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
@@ -22,6 +23,8 @@ export const carried: Carried = {
     const file = join(folder, `${name}.ts`)
     return { source: readFileSync(file, 'utf8'), load: () => import(pathToFileURL(file).href) }
   },
+  libraryNames: () => Object.keys(JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')).dependencies),
+  library: createRequire(import.meta.url),
   startModuleThread: (workerData) => new Worker(new URL('../modules/thread-main.ts', import.meta.url), { workerData }),
   types: async () => (await import('../../build/types.ts')).bundleTypes(),
 }

@@ -1,7 +1,7 @@
 import { registerHooks } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
-import * as ky from 'ky'
+import { carried } from '#carried'
 import { shareSecrets } from '../config/secrets.ts'
 import { isProbe, type Probe, type ProbeLog } from './define-probe.ts'
 import * as face from './face.ts'
@@ -11,18 +11,19 @@ import type { PreparedQuery } from './module.ts'
 import type { ThreadReply, ThreadRequest, ThreadStart } from './thread-messages.ts'
 import { copyError } from './thrown.ts'
 
-/** What a module beside the binary can import without a `node_modules`: its face, and ky for convenience. */
-const LIBRARIES: Record<string, Record<string, unknown>> = { deadpool: face, ky }
-
 const SCHEME = 'deadpool-library:'
 
-/** Makes the carried libraries importable; one that is installed beside the module goes before, except `deadpool`. */
+/**
+ * Makes the face and the carried libraries importable for a module that has no `node_modules`; a library that is installed
+ * beside it goes before the carried one.
+ */
 function serveLibraries(): void {
   const store = Symbol.for('deadpool.libraries')
-  Object.assign(globalThis, { [store]: LIBRARIES })
+  const names = new Set(carried.libraryNames())
+  const served: Record<string, Record<string, unknown>> = { deadpool: face }
+  Object.assign(globalThis, { [store]: served })
   registerHooks({
     resolve(specifier, context, nextResolve) {
-      const isCarried = Object.hasOwn(LIBRARIES, specifier)
       const resolveAsModule = () => {
         const found = nextResolve(specifier, context)
         const format = formatOf(found.url)
@@ -30,7 +31,7 @@ function serveLibraries(): void {
       }
       const virtual = { url: `${SCHEME}${specifier}`, format: 'module', shortCircuit: true } as const
       if (specifier === 'deadpool') return virtual
-      if (!isCarried) return resolveAsModule()
+      if (!names.has(specifier)) return resolveAsModule()
       try {
         return resolveAsModule()
       } catch {
@@ -41,12 +42,18 @@ function serveLibraries(): void {
       if (!url.startsWith(SCHEME)) return nextLoad(url, context)
       const name = url.slice(SCHEME.length)
       const library = `globalThis[Symbol.for('deadpool.libraries')][${JSON.stringify(name)}]`
-      const names = Object.keys(LIBRARIES[name] ?? {})
-      const named = names.filter((key) => key !== 'default').join(', ')
-      const rest = names.includes('default') ? `\nexport default ${library}.default` : ''
-      return { format: 'module', shortCircuit: true, source: `export const { ${named} } = ${library}${rest}` }
+      served[name] ??= carried.library(name) as Record<string, unknown>
+      return { format: 'module', shortCircuit: true, source: writeExports(served[name], library) }
     },
   })
+}
+
+/** The source of a module that exports what `library` evaluates to, as Node does for one of CommonJS. */
+function writeExports(exported: Record<string, unknown>, library: string): string {
+  const names = Object.keys(exported).filter((key) => key !== 'default' && /^[A-Za-z_$][\w$]*$/.test(key))
+  const isModule = exported.__esModule === true || exported[Symbol.toStringTag as unknown as string] === 'Module'
+  const main = isModule ? `${library}.default` : library
+  return `export const { ${names.join(', ')} } = ${library}\nexport default ${main}`
 }
 
 /** A module is an ES module, whatever a `package.json` beside it says; what it has installed is left as it is. */
