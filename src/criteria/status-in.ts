@@ -5,6 +5,7 @@ import { quote, shorten } from './quote.ts'
 export const statusIn: CriterionType = {
   name: 'status_in',
   summary: 'The status is one of a list of statuses (200), classes ("2xx") and ranges ("200-299").',
+  judges: ['number', 'text'],
   compile(query) {
     const list = Array.isArray(query) ? query : [query]
     if (list.length === 0) throw new CriterionError('the list is empty; name at least one status')

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { reSearch } from '../../src/criteria/re-search.ts'
+import * as fc from 'fast-check'
+import { reNotSearch, reSearch } from '../../src/criteria/re-search.ts'
 
 const HOLDS: { name: string; query: string; value: unknown }[] = [
   { name: 'a text', query: 'elasticsearch+ green+', value: '1448 elasticsearch green 3 3\n' },
@@ -46,6 +47,50 @@ test('re_search judges a value that JSON cannot hold', () => {
   assert.equal(reSearch.compile('green')(cycle), 'no match for "green" in "[object Object]"')
 })
 
+test('re_search finds nothing in NaN', () =>
+  assert.equal(reSearch.compile('NaN')(Number.NaN), 'NaN cannot be searched'))
+
+const NOT_FOUND: { query: string; value: unknown }[] = [
+  { query: 'red', value: 'elasticsearch green' },
+  { query: '^$', value: ' ' },
+  { query: '[1-4]', value: 5 },
+  { query: 'false', value: true },
+  { query: '"status":"red"', value: { status: 'green' } },
+  { query: 'c', value: ['a', 'b'] },
+]
+
+for (const { query, value } of NOT_FOUND) {
+  test(`re_not_search ${JSON.stringify(query)} holds for ${JSON.stringify(value)}`, () => {
+    assert.equal(reNotSearch.compile(query)(value), undefined)
+  })
+}
+
+const cycle: Record<string, unknown> = {}
+cycle.self = cycle
+
+const FOUND: { name: string; query: string; value: unknown; reason: string }[] = [
+  { name: 'a text', query: 'err(or)?', value: 'an\nerror', reason: '"err(or)?" is found in "an⏎error"' },
+  { name: 'a record', query: 'red', value: { status: 'red' }, reason: '"red" is found in "{"status":"red"}"' },
+  { name: 'null', query: 'x', value: null, reason: 'null cannot be searched' },
+  { name: 'NaN', query: 'x', value: Number.NaN, reason: 'NaN cannot be searched' },
+  { name: 'a cycle', query: 'x', value: cycle, reason: '[object Object] cannot be searched' },
+  { name: 'a Map', query: 'x', value: new Map([['x', 1]]), reason: '{} cannot be searched' },
+]
+
+for (const { name, query, value, reason } of FOUND) {
+  test(`re_not_search says why it fails for ${name}`, () => assert.equal(reNotSearch.compile(query)(value), reason))
+}
+
+test('of re_search and re_not_search exactly one holds for any value of JSON but null', () => {
+  const value = fc.jsonValue().filter((each) => each !== null)
+  fc.assert(
+    fc.property(fc.constantFrom('a', '1', '[{"]', '^$', 'x?'), value, (query, found) => {
+      const isFound = reSearch.compile(query)(found) === undefined
+      assert.equal(reNotSearch.compile(query)(found) === undefined, !isFound)
+    }),
+  )
+})
+
 const MISTAKES: { query: unknown; message: string }[] = [
   { query: '[', message: '"[" is not a pattern: missing closing ]' },
   {
@@ -60,7 +105,8 @@ const MISTAKES: { query: unknown; message: string }[] = [
 ]
 
 for (const { query, message } of MISTAKES) {
-  test(`re_search refuses the query ${JSON.stringify(query)}`, () => {
+  test(`re_search and re_not_search refuse the query ${JSON.stringify(query)}`, () => {
     assert.throws(() => reSearch.compile(query), { name: 'CriterionError', message, path: [] })
+    assert.throws(() => reNotSearch.compile(query), { name: 'CriterionError', message, path: [] })
   })
 }

@@ -4,6 +4,7 @@ import { after, test } from 'node:test'
 import { carried } from '#carried'
 import type { ProbeConfig } from '../../src/config/probes.ts'
 import { formatPath } from '../../src/config/problem.ts'
+import { criterionNames } from '../../src/criteria/criterion.ts'
 import { createCatalog } from '../../src/modules/catalog.ts'
 import { prepareProbe } from '../../src/watchman/prepare.ts'
 
@@ -76,7 +77,7 @@ const mistakes: { name: string; given: Partial<ProbeConfig>; problems: string[] 
     name: 'an unknown criterion',
     given: { criteria: { status: { type: 'status_is', query: [200] } } },
     problems: [
-      'mistake probes.a.success_criteria.status.type: "status_is" is not a type of criterion; re_search, status_in are allowed; did you mean "status_in"?',
+      `mistake probes.a.success_criteria.status.type: "status_is" is not a type of criterion; ${criterionNames().join(', ')} are allowed; did you mean "status_in"?`,
     ],
   },
   {
