@@ -17,6 +17,10 @@ export function findNameFault(name: string, thing: 'probe' | 'group' | 'module')
 
 const criterionSpec = z.strictObject({ type: z.string(), query: z.unknown() })
 
+const criteriaList = z
+  .array(criterionSpec)
+  .min(1, { error: 'judges nothing; write at least one criterion, or leave the fact out' })
+
 const period = milliseconds({ minMs: 100, maxMs: 86_400_000 })
 const outcomes = z.int().min(1).max(1000)
 const names = z.union([z.string().transform((name) => [name]), z.array(z.string())], {
@@ -36,7 +40,7 @@ export const probeSchema = z.strictObject({
   depends_on: names.default([]),
   query: z.unknown().optional(),
   success_criteria: z
-    .record(z.string(), z.union([criterionSpec, z.array(criterionSpec).min(1)]))
+    .record(z.string(), z.union([criterionSpec, criteriaList]))
     .refine((criteria) => Object.keys(criteria).length > 0, {
       error: 'judges nothing; name a fact and its criterion, or leave the key out to use the defaults of the module',
     })

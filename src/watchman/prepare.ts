@@ -92,6 +92,9 @@ function compileCriteria(
       })
       continue
     }
+    if (Array.isArray(given) && given.length === 0) {
+      problems.push(mistake([...base, fact], 'an empty list judges nothing; at least one criterion is needed'))
+    }
     for (const [spec, path] of spread(given, [...base, fact])) {
       try {
         list.push({ fact, judge: compileCriterion(spec) })

@@ -100,6 +100,13 @@ const mistakes: { name: string; given: Partial<ProbeConfig>; problems: string[] 
     ],
   },
   {
+    name: 'an empty list of criteria, which a module may have',
+    given: { criteria: { status: [] } },
+    problems: [
+      'mistake probes.a.success_criteria.status: an empty list judges nothing; at least one criterion is needed',
+    ],
+  },
+  {
     name: 'a negative timeout',
     given: { query: { ...URL, timeout: -1 } },
     problems: ['mistake probes.a.query.timeout: -1 is out of range; 1 ms to 10 min is allowed'],
