@@ -96,7 +96,7 @@ export const Probe = defineProbe({
     body: 'response body as text, at most max_body bytes of it',
     body_bytes: 'bytes of the body that were read, after decompression',
     body_truncated: 'true when the body goes on after max_body',
-    header: 'response headers by lower-case name, as text; set-cookie is a list',
+    header: 'response headers by lower-case name, as text; one that came several times, and set-cookie, as a list',
     json: 'response body, parsed; absent when it is not JSON or was truncated',
     time_ms: 'whole check, ms',
   },
@@ -394,10 +394,14 @@ function findHeader({ headersDistinct }: IncomingMessage, name: string): string 
   return headersDistinct[name]?.join(', ')
 }
 
+/** Each header as it came: commas may be part of a value, so none is split there, and none joined. */
 function toRecord({ headersDistinct }: IncomingMessage): Record<string, string | string[]> {
   const entries = Object.entries(headersDistinct)
   return Object.fromEntries(
-    entries.map(([name, values = []]) => [name, name === 'set-cookie' ? values : values.join(', ')]),
+    entries.map(([name, values = []]) => {
+      const [only = ''] = values
+      return [name, values.length > 1 || name === 'set-cookie' ? values : only]
+    }),
   )
 }
 
