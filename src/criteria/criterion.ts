@@ -1,8 +1,9 @@
-import { suggest } from '../suggest.ts'
 import { contains } from './contains.ts'
 import { CriterionError, type CriterionType, type FactType, type Judge } from './criterion-type.ts'
 import { equals, isIn, notEquals, notIn } from './equality.ts'
 import { withArticle } from './fact-type.ts'
+import { createHeaderType } from './header.ts'
+import { hintAt, refuseUnknownKeys } from './known-keys.ts'
 import { between, gt, gte, lt, lte } from './order.ts'
 import { quote } from './quote.ts'
 import { reNotSearch, reSearch } from './re-search.ts'
@@ -24,9 +25,8 @@ const TYPES: readonly CriterionType[] = [
   gt,
   gte,
   between,
+  createHeaderType(compileCriterion),
 ]
-
-const KEYS = ['type', 'query']
 
 /** The names of all types of criteria, for messages and the reference. */
 export function criterionNames(): string[] {
@@ -43,10 +43,7 @@ export function compileCriterion(spec: unknown, factType?: FactType): Judge {
   if (typeof spec !== 'object' || spec === null || Array.isArray(spec)) {
     throw new CriterionError(`${quote(spec)} is not a criterion; write its "type" and its "query"`)
   }
-  const stranger = Object.keys(spec).find((key) => !KEYS.includes(key))
-  if (stranger !== undefined) {
-    throw new CriterionError(`is unknown; type, query are allowed${didYouMean(stranger, KEYS)}`, [stranger])
-  }
+  refuseUnknownKeys(spec, ['type', 'query'])
   const { type: name, query } = spec as { type?: unknown; query?: unknown }
   const type = findType(name)
   if (factType !== undefined && !type.judges.includes(factType)) {
@@ -61,7 +58,7 @@ function findType(name: unknown): CriterionType {
   if (name === undefined) throw new CriterionError(`has no "type"; ${allowed}`)
   const type = TYPES.find((each) => each.name === name)
   if (type) return type
-  const hint = didYouMean(String(name), criterionNames())
+  const hint = hintAt(String(name), criterionNames())
   throw new CriterionError(`${quote(name)} is not a type of criterion; ${allowed}${hint}`, ['type'])
 }
 
@@ -78,9 +75,4 @@ function compileQuery(type: CriterionType, query: unknown, factType: FactType | 
     if (!(error instanceof CriterionError)) throw error
     throw new CriterionError(error.message, ['query', ...error.path], { cause: error })
   }
-}
-
-function didYouMean(word: string, candidates: string[]): string {
-  const meant = suggest(word, candidates)
-  return meant === undefined ? '' : `; did you mean "${meant}"?`
 }

@@ -5,7 +5,7 @@ import type { FactType } from '../../src/criteria/criterion-type.ts'
 
 const NAMES = [
   ...['re_search', 're_not_search', 'status_in', 'equals', 'not_equals', 'in', 'not_in', 'contains'],
-  ...['lt', 'lte', 'gt', 'gte', 'between'],
+  ...['lt', 'lte', 'gt', 'gte', 'between', 'header'],
 ]
 
 test('criterionNames() names every type once', () => {
