@@ -3,6 +3,7 @@ import { CriterionError, type CriterionType, type FactType, type Judge } from '.
 import { equals, isIn, notEquals, notIn } from './equality.ts'
 import { withArticle } from './fact-type.ts'
 import { createHeaderType } from './header.ts'
+import { createJsonType } from './json.ts'
 import { hintAt, refuseUnknownKeys } from './known-keys.ts'
 import { between, gt, gte, lt, lte } from './order.ts'
 import { quote } from './quote.ts'
@@ -26,6 +27,7 @@ const TYPES: readonly CriterionType[] = [
   gte,
   between,
   createHeaderType(compileCriterion),
+  createJsonType(compileCriterion),
 ]
 
 /** The names of all types of criteria, for messages and the reference. */

@@ -5,7 +5,7 @@ import type { FactType } from '../../src/criteria/criterion-type.ts'
 
 const NAMES = [
   ...['re_search', 're_not_search', 'status_in', 'equals', 'not_equals', 'in', 'not_in', 'contains'],
-  ...['lt', 'lte', 'gt', 'gte', 'between', 'header'],
+  ...['lt', 'lte', 'gt', 'gte', 'between', 'header', 'json'],
 ]
 
 test('criterionNames() names every type once', () => {
@@ -68,7 +68,7 @@ const MISTAKES: { name: string; spec: unknown; factType?: FactType; path: unknow
     factType: 'text',
     path: ['type'],
     message:
-      'lt judges a number, and this fact is a text; use re_search, re_not_search, status_in, equals, not_equals, in, not_in, contains',
+      'lt judges a number, and this fact is a text; use re_search, re_not_search, status_in, equals, not_equals, in, not_in, contains, json',
   },
   {
     name: 'a status that is a boolean',
