@@ -1,8 +1,9 @@
+import type { FactType } from '../modules/define-probe.ts'
+
+export type { FactType }
+
 /** Judges one fact of one check: why it does not hold, without the fact's name, or undefined when it holds. */
 export type Judge = (value: unknown) => string | undefined
-
-/** What a fact can be. Any fact may also be `null`, when the component itself says that there is nothing. */
-export type FactType = 'text' | 'number' | 'boolean' | 'list' | 'record'
 
 /** One type of criterion, as `type:` names it under `success_criteria`. */
 export interface CriterionType {

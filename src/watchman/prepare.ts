@@ -97,7 +97,7 @@ function compileCriteria(
     }
     for (const [spec, path] of spread(given, [...base, fact])) {
       try {
-        list.push({ fact, judge: compileCriterion(spec) })
+        list.push({ fact, judge: compileCriterion(spec, facts[fact]?.type) })
       } catch (error) {
         if (!(error instanceof CriterionError)) throw error
         problems.push(mistake([...path, ...error.path], error.message))

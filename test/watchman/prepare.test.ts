@@ -100,6 +100,18 @@ const mistakes: { name: string; given: Partial<ProbeConfig>; problems: string[] 
     ],
   },
   {
+    name: 'a criterion for numbers where the fact is a text',
+    given: { module: 'typed', query: {}, criteria: { word: { type: 'lt', query: 5 } } },
+    problems: [
+      'mistake probes.a.success_criteria.word.type: lt judges a number, and this fact is a text; use re_search, re_not_search, status_in, equals, not_equals, in, not_in, contains, json',
+    ],
+  },
+  {
+    name: 'a value that is of another type than the fact',
+    given: { module: 'typed', query: {}, criteria: { word: [{ type: 'in', query: ['a', 5] }] } },
+    problems: ['mistake probes.a.success_criteria.word[0].query[1]: 5 is a number, and this fact is a text; write "5"'],
+  },
+  {
     name: 'an empty list of criteria, which a module may have',
     given: { criteria: { status: [] } },
     problems: [
