@@ -15,15 +15,17 @@ const MAX_REASON = 1000
  */
 export function judgeFacts(facts: Facts, criteria: readonly FactCriterion[]): string | undefined {
   const reasons = new Set<string>()
+  const values = new Map<string, unknown>()
   for (const { fact, judge } of criteria) {
-    const reason = judgeFact(facts, fact, judge)
+    // Once for all its criteria: a fact may be worked out when it is read, such as the JSON of a large body.
+    if (!values.has(fact)) values.set(fact, Object.hasOwn(facts, fact) ? facts[fact] : undefined)
+    const reason = judgeFact(values.get(fact), fact, judge)
     if (reason !== undefined) reasons.add(`${fact}: ${reason}`)
   }
   return reasons.size === 0 ? undefined : join([...reasons])
 }
 
-function judgeFact(facts: Facts, fact: string, judge: Judge): string | undefined {
-  const value = Object.hasOwn(facts, fact) ? facts[fact] : undefined
+function judgeFact(value: unknown, fact: string, judge: Judge): string | undefined {
   return value === undefined ? `the check reported no ${fact}` : judge(value)
 }
 

@@ -46,3 +46,16 @@ test('judgeFacts() counts the reasons that would make the whole too long', () =>
   const told = reason.split('; ').length - 1
   assert.ok(reason.endsWith(`and ${100 - told} more`))
 })
+
+test('judgeFacts() reads a fact once for all its criteria', () => {
+  let reads = 0
+  const facts = {
+    get body() {
+      reads++
+      return 'green'
+    },
+  }
+  const judge = () => 'no'
+  judgeFacts(facts, [body, body, { fact: 'body', judge }])
+  assert.equal(reads, 1)
+})
