@@ -56,5 +56,7 @@ export function milliseconds({ minMs, maxMs }: DurationLimits) {
 
 /** The schema of a duration in a module's query, 1 ms to 10 min unless told otherwise; its output is in seconds. */
 export function seconds({ minMs = 1, maxMs = 600_000 }: Partial<DurationLimits> = {}) {
-  return milliseconds({ minMs, maxMs }).transform((ms) => ms / 1000)
+  return milliseconds({ minMs, maxMs })
+    .transform((ms) => ms / 1000)
+    .meta({ title: 'duration' })
 }

@@ -3,11 +3,16 @@ import type { CheckContext, FactSpec, Facts, Probe } from './define-probe.ts'
 import { createKeep } from './keep.ts'
 import { DEFAULT_TIMEOUT_MS, type Description, type PreparedQuery } from './module.ts'
 import { explainNetworkError } from './network-error.ts'
+import { listQueryKeys } from './query-keys.ts'
 
 /** What `Probe` says of itself, as plain data. */
 export function describeProbe(probe: Probe): Description {
   return {
     summary: probe.summary,
+    // Listed for the one who reads it, not for WatchMan's start.
+    get query() {
+      return listQueryKeys(probe.query)
+    },
     facts: describeFacts(probe.facts),
     factsVary: probe.factsOf !== undefined,
     criteria: { ...probe.criteria } as Description['criteria'],

@@ -1,9 +1,11 @@
 import type { Path } from '../config/problem.ts'
 import type { CriterionSpec, FactSpec, Facts, ProbeLog } from './define-probe.ts'
+import type { QueryKey } from './query-keys.ts'
 
 /** What a module says of itself. */
 export interface Description {
   summary: string
+  query: QueryKey[]
   facts: Record<string, FactSpec>
   /** Whether a query can give rise to further facts. */
   factsVary: boolean

@@ -75,7 +75,7 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
       const run: Run = {
         worker,
         pending: new Map(),
-        description: { summary: '', facts: {}, factsVary: false, criteria: {} },
+        description: { summary: '', query: [], facts: {}, factsVary: false, criteria: {} },
         prepared: new Set(),
         startedMs: performance.now(),
         isLoaded: false,

@@ -25,12 +25,9 @@ export type TlsOptions = ConnectionOptions & {
   secureContext: SecureContext
 }
 
-/**
- * The schema of TLS settings in a module's query: `true`, or a mapping of what differs from the defaults. Its output is
- * `undefined` without TLS.
- */
-export function tlsSettings(): z.ZodType<TlsSettings | undefined> {
-  const settings = z
+/** The schema of the mapping that TLS settings may be. */
+export function tlsMapping() {
+  return z
     .strictObject({
       ca_file: pemFile('CERTIFICATE', 'certificate')
         .optional()
@@ -56,12 +53,21 @@ export function tlsSettings(): z.ZodType<TlsSettings | undefined> {
       const [has, lacks] = cert_file === undefined ? ['key_file', 'cert_file'] : ['cert_file', 'key_file']
       context.addIssue({ code: 'custom', path: [lacks], message: `is needed beside ${has}` })
     })
+}
+
+/**
+ * The schema of TLS settings in a module's query: `true`, or a mapping of what differs from the defaults. Its output is
+ * `undefined` without TLS.
+ */
+export function tlsSettings(): z.ZodType<TlsSettings | undefined> {
+  const settings = tlsMapping()
   return z
     .union([z.boolean(), settings], { error: 'is not true, false or a mapping such as {ca_file: ca.pem}' })
     .transform((given): TlsSettings | undefined => {
       if (given === false) return undefined
       return given === true ? settings.parse({}) : given
     })
+    .meta({ title: 'TLS settings' })
 }
 
 function pemFile(label: string, name: string) {
@@ -143,12 +149,24 @@ function createContext(parts: SecureContextOptions): SecureContext {
   const isPlain = isSame(parts, { minVersion: 'TLSv1.2' })
   if (isPlain && plainContext) return plainContext
   try {
+    // OpenSSL passes over an authority that it cannot read, and would then blame the target.
+    for (const certificate of splitCertificates(parts.ca)) checkCertificate(certificate)
     const context = createSecureContext(parts)
     if (isPlain) plainContext = context
     return context
   } catch (error) {
     throw new Unknown(`the TLS files cannot be used: ${(error as Error).message}`, { cause: error })
   }
+}
+
+function splitCertificates(ca: SecureContextOptions['ca']): string[] {
+  return typeof ca === 'string' ? (ca.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? []) : []
+}
+
+/** @throws Error with what OpenSSL says of it */
+function checkCertificate(pem: string): void {
+  const { X509Certificate } = process.getBuiltinModule('node:crypto')
+  new X509Certificate(pem)
 }
 
 function isSame(one: SecureContextOptions, other: SecureContextOptions): boolean {

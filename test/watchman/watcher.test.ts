@@ -34,7 +34,7 @@ function createOne() {
   const module = {
     name: 'fake',
     origin: { kind: 'stock' as const },
-    description: { summary: '', facts: { status: '' }, criteria: {} },
+    description: { summary: '', query: [], facts: { status: { about: '' } }, factsVary: false, criteria: {} },
     prepare: async () => ({
       problems: [],
       timeoutMs: 1000,
