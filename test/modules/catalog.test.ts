@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { carried } from '#carried'
+import { createRedactor } from '../../src/config/secrets.ts'
 import { type Catalog, createCatalog } from '../../src/modules/catalog.ts'
 import { Dead, Unknown } from '../../src/modules/errors.ts'
 import { ModuleError } from '../../src/modules/module.ts'
@@ -187,3 +188,44 @@ for (const type of ['commonjs', 'module', undefined]) {
       rmSync(join(copies, 'package.json'))
     }, copies))
 }
+
+test('createCatalog() tells the facts of a query, keeps what a check leaves and closes it in the end, in a thread too', () =>
+  withCatalog(async (catalog) => {
+    const module = await catalog.open('counts')
+    assert.deepEqual(module.description.query[0], {
+      key: 'count',
+      takes: 'text',
+      isRequired: true,
+      default: undefined,
+      about: 'the name of the count',
+    })
+    assert.equal(module.description.factsVary, true)
+    const file = join(copies, 'closed')
+    const [one, other] = [
+      await module.prepare({ count: 'ones', file }),
+      await module.prepare({ count: 'others', file }),
+    ]
+    assert.deepEqual(one.facts, { ones: { about: 'checks so far', type: 'number' } })
+    await one.observe(never, silent)
+    assert.deepEqual(await one.observe(never, silent), { ones: 2, password: undefined })
+    assert.deepEqual(await other.observe(never, silent), { others: 1, password: undefined })
+    one.close()
+    assert.deepEqual(await other.observe(never, silent), { others: 2, password: undefined })
+    assert.equal(readFileSync(file, 'utf8'), 'closed after 2\n')
+  }))
+
+test('a secret that a module in a thread reads is hidden from then on', () =>
+  withCatalog(async (catalog) => {
+    const password = join(copies, 'password')
+    const redact = createRedactor([])
+    writeFileSync(password, 'thread-secret')
+    const { observe } = await (await catalog.open('counts')).prepare({
+      count: 'a',
+      file: '',
+      password: { file: password },
+    })
+    assert.equal(redact('thread-secret'), '***')
+    writeFileSync(password, 'renewed-secret')
+    assert.deepEqual(await observe(never, silent), { a: 1, password: 'renewed-secret' })
+    assert.equal(redact('not renewed-secret'), 'not ***')
+  }))
