@@ -34,6 +34,15 @@ async function execute(command: Command): Promise<void> {
       return modules(command)
     case 'check-config':
       return checkConfiguration(command)
+    case 'check': {
+      const { check } = await import('./cli/check.ts')
+      const onLog = (line: string) => process.stderr.write(`${line}\n`)
+      const { out, code } = await check(load(command.config), command.probes, { carried, json: command.json, onLog })
+      process.exitCode = code
+      // A module that does not stop must not hold the command.
+      process.stdout.write(out, () => end(code, false))
+      return
+    }
     case 'simulate': {
       const { simulate } = await import('./cli/simulate.ts')
       return finish(simulate(load(command.config), command.simulated, command))
@@ -91,13 +100,14 @@ function finish({ out, err = '', code, isDiskHanging = false }: Printout): void 
 }
 
 async function modules(command: Extract<Command, { name: 'modules' }>): Promise<void> {
-  const { ejectModule, listModules } = await import('./cli/modules.ts')
+  const { ejectModule, listModules, showModule } = await import('./cli/modules.ts')
   if (command.types) return print(await carried.types())
   if (command.eject) return print(`${ejectModule(command.eject, carried, process.cwd())}\n`)
   const { moduleFolderOf } = await import('./modules/catalog.ts')
   const options = { option: command.config, env: process.env, cwd: process.cwd(), home: carried.home }
   const hasConfig = command.config !== undefined || isConfigThere(options)
   const folder = hasConfig ? moduleFolderOf(load(command.config).config, carried) : join(carried.home, 'mod')
+  if (command.module !== undefined) return print(await showModule(command.module, folder, carried))
   return print(await listModules(folder, carried))
 }
 

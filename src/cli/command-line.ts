@@ -10,7 +10,14 @@ import { UsageError } from './usage.ts'
 export type Command =
   | { name: 'run'; config: string | undefined }
   | { name: 'check-config'; config: string | undefined; against: string | undefined }
-  | { name: 'modules'; config: string | undefined; eject: string | undefined; types: boolean }
+  | { name: 'check'; config: string | undefined; probes: string[]; json: boolean }
+  | {
+      name: 'modules'
+      config: string | undefined
+      module: string | undefined
+      eject: string | undefined
+      types: boolean
+    }
   | ({ name: 'status'; json: boolean; watch: boolean } & Place)
   | ({ name: 'drain'; saying: Saying } & Place)
   | ({ name: 'resume' | 'reload' } & Place)
@@ -52,6 +59,7 @@ const EXAMPLES: Record<string, string> = {
 const ALLOWED: Record<Command['name'], readonly string[]> = {
   run: ['config', 'check-config', 'against'],
   'check-config': ['config', 'check-config', 'against'],
+  check: ['config', 'json'],
   modules: ['config', 'eject', 'types'],
   status: ['config', 'folder', 'json', 'watch'],
   drain: ['config', 'folder', 'for', 'reason'],
@@ -66,8 +74,8 @@ const ALLOWED: Record<Command['name'], readonly string[]> = {
 
 const COMMANDS = Object.keys(ALLOWED) as Command['name'][]
 
-/** Commands that are about one probe or group. */
-const NAMING: readonly string[] = ['mute', 'unmute']
+/** Commands that are about one probe or group, or one module. */
+const NAMING: readonly string[] = ['mute', 'unmute', 'modules']
 
 const MAX_FOR_MS = 30 * 86_400_000
 const MIN_FOR_MS = 1000
@@ -95,13 +103,14 @@ export function parseCommandLine(args: readonly string[]): Command {
   const name = COMMANDS.find((command) => command === word)
   if (!name) throw new UsageError(explainUnknown(`command "${word}"`, word, COMMANDS))
   const item = NAMING.includes(name) ? rest.shift() : undefined
+  const items = name === 'check' ? rest.splice(0) : []
   if (rest[0] !== undefined) throw new UsageError(explainExtra(rest[0], name))
   const stranger = Object.keys(values).find((option) => !ALLOWED[name].includes(option))
   if (stranger) throw new UsageError(`"deadpool ${name}" has no option "--${stranger}"; see "deadpool --help"`)
-  return toCommand(name, values as Values, item)
+  return toCommand(name, values as Values, item, items)
 }
 
-function toCommand(name: Command['name'], values: Values, item: string | undefined): Command {
+function toCommand(name: Command['name'], values: Values, item: string | undefined, items: string[]): Command {
   const text = (key: keyof Values) => values[key] as string | undefined
   const place: Place = { config: text('config'), folder: text('folder') }
   const json = values.json === true
@@ -114,8 +123,10 @@ function toCommand(name: Command['name'], values: Values, item: string | undefin
       if (against !== undefined) throw new UsageError('"--against" belongs to "--check-config"; give both')
       return { name, config: place.config }
     }
+    case 'check':
+      return { name, config: place.config, probes: items, json }
     case 'modules':
-      return { name, config: place.config, eject: text('eject'), types: values.types === true }
+      return { name, config: place.config, module: item, eject: text('eject'), types: values.types === true }
     case 'status':
       return { name, ...place, json, watch: values.watch === true }
     case 'drain':

@@ -9,7 +9,9 @@ export const HELP = `DeadPool watches the components of a data centre and tells 
 Usage:
   deadpool [run] [-c FILE]           watch the components and answer, until stopped
   deadpool check-config [-c FILE]    validate the configuration and its modules, without listening
+  deadpool check [NAME...] [--json]  check these probes, or all, once and now, and show what was found
   deadpool modules [-c FILE]         list the modules and where each comes from
+  deadpool modules NAME              tell all about one: an example, its query, its facts, when it is alive
   deadpool modules --eject NAME      write the source of a stock module here, as a starting point
   deadpool modules --types           print the types of the virtual module "deadpool" (a .d.ts)
 
@@ -34,4 +36,5 @@ Options:
 
 Exit codes: 0 done or stopped on request; 1 failed; 2 wrong usage or configuration.
 Of status and simulate: 0 the answer is 200; 1 it is 503; 2 it cannot be told.
+Of check: 0 all are alive; 1 one is dead; 2 one could not be checked.
 `

@@ -13,6 +13,8 @@ import type { Stalls } from './stalls.ts'
 /** One check as it ended. */
 export interface CheckResult {
   outcome: Outcome
+  /** What was observed, if anything. */
+  facts: Facts | undefined
   tookMs: number
   /** Resolves when the module is done as well; a module that ignores its signal can be much later than the check. */
   settled: Promise<void>
@@ -57,6 +59,7 @@ export async function runCheck(
   if (observed.facts) onStep('judging')
   const outcome = observed.facts ? judge(observed.facts, probe.criteria) : observed.outcome
   return {
+    facts: observed.facts,
     outcome: excuse(outcome, stalledMs, probe.timeoutMs),
     tookMs: endedMs - startedMs,
     settled: observing.then(() => undefined),

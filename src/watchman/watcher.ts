@@ -86,7 +86,7 @@ export function createWatcher(options: WatcherOptions, around: WatcherSurroundin
       if (!prepared.probe) {
         const reason = prepared.problems.map((problem) => problem.message).join('; ')
         const tookMs = now().monotonicMs - startedMs
-        return { outcome: { kind: 'unknown', reason }, tookMs, settled: Promise.resolve() }
+        return { outcome: { kind: 'unknown', reason }, facts: undefined, tookMs, settled: Promise.resolve() }
       }
       ready = prepared.probe
       if (isRetired) ready.close()

@@ -14,6 +14,12 @@ const understood = [
     args: 'check-config -c new.yml --against=old.yml',
     command: { name: 'check-config', config: 'new.yml', against: 'old.yml' },
   },
+  { args: 'check', command: { name: 'check', config: undefined, probes: [], json: false } },
+  { args: 'check a b --json', command: { name: 'check', config: undefined, probes: ['a', 'b'], json: true } },
+  {
+    args: 'modules redis_probe',
+    command: { name: 'modules', config: undefined, module: 'redis_probe', eject: undefined, types: false },
+  },
   { args: 'status', command: { name: 'status', ...nowhere, json: false, watch: false } },
   {
     args: 'status --json --watch -f /var/probe -c x.yml',
