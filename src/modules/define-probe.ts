@@ -62,6 +62,8 @@ export interface ProbeDefinition<Schema extends z.ZodType = z.ZodType, Names ext
   factsOf?(query: z.output<Schema>): Record<string, string | FactSpec>
   /** The criteria of a probe that has no `success_criteria`. */
   criteria?: Partial<Record<NoInfer<Names>, CriterionSpec | CriterionSpec[]>>
+  /** Further ones of them that a query gives rise to. */
+  criteriaOf?(query: z.output<Schema>): Partial<Record<NoInfer<Names>, CriterionSpec | CriterionSpec[]>>
   /**
    * Makes one check and returns what it observed, without judging it. Throws `Dead` when the target gave no facts and
    * `Unknown` when this host could not ask.
@@ -99,7 +101,7 @@ export function isProbe(value: unknown): value is Probe {
 
 function findFault(definition: unknown): string | undefined {
   if (typeof definition !== 'object' || definition === null) return 'the definition is not an object'
-  const { summary, query, facts, factsOf, criteria, probe } = definition as Record<string, unknown>
+  const { summary, query, facts, factsOf, criteria, criteriaOf, probe } = definition as Record<string, unknown>
   if (typeof summary !== 'string' || summary === '') return '"summary" is missing; write one sentence'
   if (typeof query !== 'object' || query === null || !('_zod' in query)) {
     return '"query" is missing; give a schema such as z.strictObject({ … })'
@@ -110,6 +112,7 @@ function findFault(definition: unknown): string | undefined {
   const vague = Object.entries(facts).find(([, about]) => !isFactSpec(about))
   if (vague) return `"facts.${vague[0]}" has no meaning; write a text, or { about, type, unit }`
   if (factsOf !== undefined && typeof factsOf !== 'function') return '"factsOf" is not a function'
+  if (criteriaOf !== undefined && typeof criteriaOf !== 'function') return '"criteriaOf" is not a function'
   if (typeof probe !== 'function') return '"probe" is missing; give the function that makes one check'
   const stranger = Object.keys(criteria ?? {}).find((fact) => !Object.hasOwn(facts, fact))
   if (stranger !== undefined) return `"criteria" judges "${stranger}", which is not among "facts"`

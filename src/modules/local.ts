@@ -32,6 +32,7 @@ export async function prepareQuery(probe: Probe, query: unknown): Promise<Prepar
   return {
     problems: parsed.success ? [] : explainIssues(probe.query, query, parsed.error.issues),
     facts: parsed.success && probe.factsOf ? describeFacts(probe.factsOf(parsed.data)) : {},
+    criteria: { ...(parsed.success && probe.criteriaOf?.(parsed.data)) } as Description['criteria'],
     timeoutMs: typeof timeout === 'number' && timeout > 0 ? timeout * 1000 : DEFAULT_TIMEOUT_MS,
     observe: (signal, log) => observe(probe, parsed.data, { signal, log, keep }),
     close: keep.close,

@@ -18,6 +18,8 @@ export interface PreparedQuery {
   problems: { path: Path; message: string; isKey?: boolean }[]
   /** The facts that this query gives rise to, beside those of the module. */
   facts: Record<string, FactSpec>
+  /** The criteria that this query gives rise to, beside those of the module. */
+  criteria: Description['criteria']
   timeoutMs: number
   /** Makes one check. Rejects as the module throws; whoever calls keeps the deadline. */
   observe(signal: AbortSignal, log: ProbeLog): Promise<Facts>

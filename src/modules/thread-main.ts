@@ -107,8 +107,8 @@ export async function runModuleThread({ file }: ThreadStart): Promise<void> {
       case 'prepare': {
         const prepared = await prepareQuery(probe, request.query)
         queries.set(request.key, prepared)
-        const { problems, facts, timeoutMs } = prepared
-        return reply({ kind: 'prepared', id: request.id, problems, facts, timeoutMs })
+        const { problems, facts, criteria, timeoutMs } = prepared
+        return reply({ kind: 'prepared', id: request.id, problems, facts, criteria, timeoutMs })
       }
       case 'check':
         return check(request.id, request.key)

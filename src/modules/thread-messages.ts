@@ -13,7 +13,7 @@ export type ThreadRequest =
 export type ThreadReply =
   | { kind: 'ready'; description: Description }
   | { kind: 'failed'; reason: string }
-  | ({ kind: 'prepared'; id: number } & Pick<PreparedQuery, 'problems' | 'facts' | 'timeoutMs'>)
+  | ({ kind: 'prepared'; id: number } & Pick<PreparedQuery, 'problems' | 'facts' | 'criteria' | 'timeoutMs'>)
   | { kind: 'facts'; id: number; facts: Facts }
   | { kind: 'error'; id: number; error: ThrownInThread }
   /** The check waits for the resolver, or no longer does. */

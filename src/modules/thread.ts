@@ -203,10 +203,11 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
     description,
     async prepare(query) {
       const key = queries.push(query) - 1
-      const { problems, facts, timeoutMs } = await prepare(await running(), key)
+      const { problems, facts, criteria, timeoutMs } = await prepare(await running(), key)
       return {
         problems,
         facts,
+        criteria,
         timeoutMs,
         observe: (signal, log) => observe(key, signal, log),
         close: () => closeQuery(key),

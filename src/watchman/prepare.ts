@@ -75,7 +75,7 @@ function compileCriteria(
   const { criteria: defaults } = module.description
   const facts = { ...module.description.facts, ...query.facts }
   const base = [...config.path, 'success_criteria']
-  const specs = config.criteria ?? defaults
+  const specs = config.criteria ?? { ...defaults, ...query.criteria }
   const list: FactCriterion[] = []
   const problems: Problem[] = []
   if (Object.keys(specs).length === 0) {

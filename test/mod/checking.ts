@@ -50,7 +50,7 @@ export async function check(probe: Probe, query: Query, criteria?: Probe['criter
 export async function checkPrepared(
   probe: Probe,
   prepared: PreparedQuery,
-  criteria: Probe['criteria'] = probe.criteria ?? {},
+  criteria: Probe['criteria'] = { ...probe.criteria, ...prepared.criteria },
 ): Promise<Outcome> {
   const judges = Object.entries(criteria).flatMap(([fact, specs]) =>
     [specs ?? []].flat().map((spec) => ({ fact, judge: compileCriterion(spec) })),

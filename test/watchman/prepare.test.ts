@@ -160,3 +160,24 @@ test('prepareProbe() takes the timeout of the query, and the criteria of the mod
     [['status', undefined, '404 is not one of 2xx']],
   )
 })
+
+const choosy = [
+  { name: 'with the criteria that the query gives rise to', query: { choosy: true }, facts: ['word', 'size'] },
+  { name: 'without them where it gives rise to none', query: { choosy: false }, facts: ['word'] },
+  {
+    name: 'unless it has criteria of its own',
+    query: { choosy: true },
+    criteria: { size: { type: 'gt', query: 1 } },
+    facts: ['size'],
+  },
+]
+for (const { name, query, criteria, facts } of choosy) {
+  test(`prepareProbe() judges a probe by the criteria of its module, ${name}`, async () => {
+    const { probe, problems } = await prepareProbe({ ...PROBE, module: 'choosy', query, criteria }, catalog)
+    assert.deepEqual(problems, [])
+    assert.deepEqual(
+      probe?.criteria.map(({ fact }) => fact),
+      facts,
+    )
+  })
+}

@@ -39,6 +39,7 @@ function createOne() {
       problems: [],
       timeoutMs: 1000,
       facts: {},
+      criteria: {},
       close() {},
       observe: async () => target.answer() as Record<string, unknown>,
     }),
