@@ -25,6 +25,9 @@ export type TlsOptions = ConnectionOptions & {
   secureContext: SecureContext
 }
 
+/** The settings of a query that says nothing of TLS where the protocol asks for it. */
+export const DEFAULT_TLS: TlsSettings = { min_version: 'TLSv1.2', insecure: false }
+
 /** The schema of the mapping that TLS settings may be. */
 export function tlsMapping() {
   return z
@@ -149,8 +152,7 @@ function createContext(parts: SecureContextOptions): SecureContext {
   const isPlain = isSame(parts, { minVersion: 'TLSv1.2' })
   if (isPlain && plainContext) return plainContext
   try {
-    // OpenSSL passes over an authority that it cannot read, and would then blame the target.
-    for (const certificate of splitCertificates(parts.ca)) checkCertificate(certificate)
+    checkAuthorities(parts.ca)
     const context = createSecureContext(parts)
     if (isPlain) plainContext = context
     return context
@@ -159,14 +161,13 @@ function createContext(parts: SecureContextOptions): SecureContext {
   }
 }
 
-function splitCertificates(ca: SecureContextOptions['ca']): string[] {
-  return typeof ca === 'string' ? (ca.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? []) : []
-}
-
-/** @throws Error with what OpenSSL says of it */
-function checkCertificate(pem: string): void {
+/** OpenSSL passes over an authority that it cannot read, and would then blame the target. */
+function checkAuthorities(ca: SecureContextOptions['ca']): void {
+  if (typeof ca !== 'string') return
+  const certificates = ca.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? []
+  if (certificates.length === 0) throw new Error('ca_file holds no whole certificate')
   const { X509Certificate } = process.getBuiltinModule('node:crypto')
-  new X509Certificate(pem)
+  for (const certificate of certificates) new X509Certificate(certificate)
 }
 
 function isSame(one: SecureContextOptions, other: SecureContextOptions): boolean {

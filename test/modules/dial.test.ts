@@ -217,6 +217,8 @@ describe('TLS', { skip: findMissingOpenssl() }, () => {
     await assert.rejects(once_(), new Unknown(`ca_file ${ca_file} cannot be read: there is no such file`))
     writeFileSync(ca_file, '-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n')
     await assert.rejects(once_(), { name: 'Unknown', message: /^the TLS files cannot be used: / })
+    writeFileSync(ca_file, readFileSync(good.ca, 'utf8').slice(0, 100))
+    await assert.rejects(once_(), new Unknown('the TLS files cannot be used: ca_file holds no whole certificate'))
   })
 
   test('certDays() tells the days that the served certificate has left', async (t) => {
