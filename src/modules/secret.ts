@@ -10,7 +10,7 @@ export interface Secret {
   /**
    * The secret as it is now: a file is read again for each check, so that it can be changed without a reload.
    *
-   * @throws Unknown when the file cannot be read
+   * @throws Unknown when the file cannot be read, or is empty
    */
   read(signal?: AbortSignal): Promise<string>
 }
@@ -48,6 +48,8 @@ function createFileSecret(path: string): Secret {
         throw new Unknown(`${path} cannot be read: ${describeReadError(error)}`, { cause: error })
       })
       const secret = trim(text)
+      // Cut off by whoever writes it anew: to ask with that would make the target refuse.
+      if (secret === '') throw new Unknown(`${path} is empty`)
       learnSecret(secret)
       return secret
     },

@@ -37,6 +37,13 @@ test('read() is unknown when the file is gone: this host cannot ask', async () =
   await assert.rejects(gone.read(), new Unknown(`${file} cannot be read: there is no such file`))
 })
 
+test('read() is unknown while the file is empty, as it is for a moment when it is written anew', async () => {
+  writeFileSync(file, 'here')
+  const emptied = secret().parse({ file })
+  writeFileSync(file, '')
+  await assert.rejects(emptied.read(), new Unknown(`${file} is empty`))
+})
+
 test('read() gives up when the check is over', async () => {
   writeFileSync(file, 'here')
   const over = new Error('over')
