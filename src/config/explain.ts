@@ -19,10 +19,11 @@ function explain(schema: z.ZodType, input: unknown, issue: Issue): Problem[] {
   const path = issue.path.map((key) => (typeof key === 'symbol' ? String(key) : key))
   if (issue.code === 'unrecognized_keys') {
     const known = knownKeys(schema, path)
+    const former = path.length === 0 ? readFormerKeys(schema) : {}
     return issue.keys.map((key) => ({
       kind: 'mistake',
       path: [...path, key],
-      message: explainUnknownKey(key, known),
+      message: Object.hasOwn(former, key) ? `is now ${former[key]}` : explainUnknownKey(key, known),
       isKey: true,
     }))
   }
@@ -32,6 +33,11 @@ function explain(schema: z.ZodType, input: unknown, issue: Issue): Problem[] {
   }
   const found = valueAt(input, path)
   return [{ kind: 'mistake', path, message: phrase(issue, found, path) }]
+}
+
+/** A schema that lost keys may say what stands for them: `.meta({ formerKeys: { ca_file: 'tls.ca_file' } })`. */
+function readFormerKeys(schema: z.ZodType): Record<string, string> {
+  return (schema.meta()?.formerKeys ?? {}) as Record<string, string>
 }
 
 function explainUnknownKey(key: string, known: readonly string[]): string {
