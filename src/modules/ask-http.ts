@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { dial } from './dial.ts'
 import { Dead } from './errors.ts'
-import { explainNetworkError } from './network-error.ts'
-import type { TlsSettings } from './tls.ts'
+import { awaitHttpAnswer, explainHttpError, MAX_HEADER_BYTES, readHttpBody } from './http-answer.ts'
+import { DEFAULT_TLS, type TlsSettings } from './tls.ts'
 
 export interface HttpQuestion {
   url: string | URL
@@ -44,37 +44,16 @@ export async function askHttp(question: HttpQuestion): Promise<HttpAnswer> {
       createConnection: () => socket,
       method,
       path: url.pathname + url.search,
+      maxHeaderSize: MAX_HEADER_BYTES,
       headers: { host: url.host, 'user-agent': 'DeadPool', accept: '*/*', connection: 'close', ...headers },
     })
-    const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>()
-    asked.on('error', reject)
-    asked.on('response', (answer) => {
-      const chunks: Buffer[] = []
-      let length = 0
-      answer.on('data', (chunk: Buffer) => {
-        length += chunk.length
-        if (length > maxBody) reject(new Dead(`sent more than ${maxBody / MIB} MiB`))
-        else chunks.push(chunk)
-      })
-      answer.on('error', reject)
-      answer.on('end', () =>
-        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(chunks).toString() }),
-      )
-    })
-    asked.end(body)
-    return await promise
+    const answer = await awaitHttpAnswer(asked, body)
+    const { bytes, truncated } = await readHttpBody(answer, maxBody, answer.headers['content-encoding'])
+    if (truncated) throw new Dead(`sent more than ${maxBody / MIB} MiB`)
+    return { status: answer.statusCode ?? 0, headers: answer.headers, body: bytes.toString() }
   } catch (error) {
     throw signal.aborted ? signal.reason : explainHttpError(error)
   } finally {
     socket.destroy()
   }
-}
-
-const DEFAULT_TLS: TlsSettings = { min_version: 'TLSv1.2', insecure: false }
-
-function explainHttpError(error: unknown): unknown {
-  const { code = '', message, reason = message } = error as NodeJS.ErrnoException & { reason?: string }
-  if (code.startsWith('HPE_')) return new Dead(`HTTP cannot be parsed: ${reason}`, { cause: error })
-  if (code !== 'ECONNRESET') return explainNetworkError(error)
-  return new Dead(message === 'aborted' ? 'closed before the whole body' : 'closed before the answer', { cause: error })
 }

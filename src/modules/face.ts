@@ -5,6 +5,7 @@
 export * as z from 'zod'
 export { seconds } from '../config/duration.ts'
 export { askHttp, type HttpAnswer, type HttpQuestion } from './ask-http.ts'
+export { type Credentials, formatBasic, readAuthorization } from './authorization.ts'
 export {
   type CheckContext,
   type CriterionSpec,
@@ -18,8 +19,16 @@ export {
 } from './define-probe.ts'
 export { certDays, type DialOptions, dial, type StartTlsOptions, startTls, type Target } from './dial.ts'
 export { Dead, Unknown } from './errors.ts'
+export {
+  awaitHttpAnswer,
+  createInformationalLimit,
+  explainHttpError,
+  type HttpBody,
+  MAX_HEADER_BYTES,
+  readHttpBody,
+} from './http-answer.ts'
 export type { Keep } from './keep.ts'
 export { lookup } from './lookup.ts'
 export { explainNetworkError } from './network-error.ts'
 export { type Secret, secret } from './secret.ts'
-export { createTlsOptions, type TlsOptions, type TlsSettings, tlsSettings } from './tls.ts'
+export { createTlsOptions, DEFAULT_TLS, type TlsOptions, type TlsSettings, tlsSettings } from './tls.ts'
