@@ -4,7 +4,7 @@
  */
 export * as z from 'zod'
 export { seconds } from '../config/duration.ts'
-export { askHttp, type HttpAnswer, type HttpQuestion } from './ask-http.ts'
+export { askHttp, dialFor, type HttpAnswer, type HttpQuestion } from './ask-http.ts'
 export { type Credentials, formatBasic, readAuthorization } from './authorization.ts'
 export {
   type CheckContext,

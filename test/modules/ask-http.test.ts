@@ -4,7 +4,8 @@ import * as http from 'node:http'
 import * as net from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { askHttp } from '../../src/modules/ask-http.ts'
+import { askHttp, dialFor } from '../../src/modules/ask-http.ts'
+import { Dead } from '../../src/modules/errors.ts'
 
 const soon = () => AbortSignal.timeout(5000)
 
@@ -85,4 +86,38 @@ test('askHttp() leaves nothing when the check is over, whenever that is', async 
     await assert.rejects(asking, over)
     await assertClosed(sockets)
   }
+})
+
+test('askHttp() asks several questions over the connection it is given, and leaves it open', async (t) => {
+  const { url, sockets } = await listen(
+    t,
+    http.createServer((request, response) => request.pipe(response)),
+  )
+  const socket = await dialFor(new URL(url), { signal: soon() })
+  for (const body of ['one', 'two', 'three']) {
+    assert.equal((await askHttp({ url, socket, signal: soon(), method: 'POST', body })).body, body)
+  }
+  assert.deepEqual([sockets.size, socket.destroyed], [1, false])
+  socket.destroy()
+})
+
+test('askHttp() says that the connection it is given was closed after the answer before', async (t) => {
+  const { url } = await listen(
+    t,
+    http.createServer((_, response) => response.setHeader('connection', 'close').end('bye')),
+  )
+  const socket = await dialFor(new URL(url), { signal: soon() })
+  assert.equal((await askHttp({ url, socket, signal: soon() })).body, 'bye')
+  await assert.rejects(askHttp({ url, socket, signal: soon() }), new Dead('closed before the answer'))
+})
+
+test('askHttp() closes the connection it is given when the question fails', async (t) => {
+  const { url } = await listen(
+    t,
+    http.createServer((_, response) => response.write('the beginning')),
+  )
+  const socket = await dialFor(new URL(url), { signal: soon() })
+  const asking = askHttp({ url, socket, signal: soon(), maxBody: 5 })
+  await assert.rejects(asking, /^Dead: sent more than/)
+  assert.equal(socket.destroyed, true)
 })
