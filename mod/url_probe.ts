@@ -9,42 +9,72 @@
  *       header: {}                 # name: value
  *       query_type: get            # any method
  *       timeout: 5                 # seconds for the whole check
- *       body: '{"size": 0}'        # text to send, with post, put and the like
- *       follow_redirects: false    # true follows up to 10
- *       insecure_tls: false        # true accepts any certificate
- *       ca_file: ca.pem            # trust these authorities instead of the built-in ones
  *       max_body: 1MiB             # reading stops there; 1KiB to 64MiB
+ *       follow_redirects: false    # true follows up to 10, a number up to so many
+ *       http_version: "1.1"        # "2", over http without asking first; auto: what https offers
+ *       # user: monitor            # basic authorization, with
+ *       # password: {file: /etc/deadpool/elastic.password}
+ *       # bearer: {env: ELASTIC_TOKEN}        # instead of user and password
+ *       # body: '{"size": 0}'      # text to send, with post, put and the like
+ *       # form: {name: value}      # instead of body: sent as a web form
+ *       # body_file: /etc/deadpool/query.json # instead of body: read for each check
+ *       # tls: {ca_file: ca.pem}   # for https: authorities, a certificate to show, the name to ask for (SNI)
+ *       # proxy: http://user:password@proxy.example.org:3128   # it resolves the host of url
+ *       # proxy_tls: {ca_file: ca.pem}        # for an https proxy
+ *       # resolve: 10.0.0.7        # connect there instead of what the host of url resolves to
+ *       # ip_version: 4            # or 6: only addresses of this kind
  *     success_criteria:            # default: status is 2xx
  *       status: { type: status_in, query: [200] }
  *       body: { type: re_search, query: 'elasticsearch+ green+' }
+ *
+ * The facts are those of the last answer when redirects are followed; its parts of the time are those of all.
  */
-import { readFileSync, statSync } from 'node:fs'
+import { once } from 'node:events'
+import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import type { ClientRequest, ClientRequestArgs, IncomingMessage } from 'node:http'
-import type { RequestOptions } from 'node:https'
+import type { IncomingMessage, RequestOptions } from 'node:http'
 import { connect, isIP, type Socket, type TcpNetConnectOpts } from 'node:net'
-import { pipeline, type Readable } from 'node:stream'
-import type { SecureContext } from 'node:tls'
-import { Dead, defineProbe, lookup, seconds, Unknown, z } from 'deadpool'
+import type { Readable } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import type { HttpBody, TlsSettings } from 'deadpool'
+import {
+  awaitHttpAnswer,
+  certDays,
+  createInformationalLimit,
+  DEFAULT_TLS,
+  Dead,
+  defineProbe,
+  explainHttpError,
+  formatBasic,
+  lookup,
+  MAX_HEADER_BYTES,
+  readAuthorization,
+  readHttpBody,
+  seconds,
+  secret,
+  startTls,
+  tlsSettings,
+  Unknown,
+  z,
+} from 'deadpool'
+import type { CookieJar } from 'tough-cookie'
 
 const KIB = 1024
 const MIB = 1024 * KIB
 const EMPTY_STATUSES = [204, 205, 304]
 const MAX_REDIRECTS = 10
-const MAX_INFORMATIONAL = 100
-const MAX_HEADER_BYTES = 16 * KIB
-/** 8 MiB, the most that RFC 9659 lets a server use; the library's own limit is 128 MiB. */
-const MAX_ZSTD_WINDOW_LOG = 23
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
-const BODY_HEADERS = { 'content-type': 'text/plain;charset=UTF-8' }
 const DEFAULT_HEADERS = { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': 'DeadPool' }
 /** What node:http writes about the connection and the length of the body; a second opinion would break them. */
 const CONNECTION_HEADERS =
   /^(connection|content-length|expect|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/i
 /** What may follow a redirect to another origin: any other header may carry a credential. */
 const HARMLESS_HEADERS = /^(accept|accept-encoding|accept-language|cache-control|content-type|pragma|user-agent)$/
+const ALPN = { '1.1': ['http/1.1'], '2': ['h2'], auto: ['h2', 'http/1.1'] }
+
+// The query
 
 const headerSchema = z
   .record(z.string(), z.union([z.string(), z.number()], { error: 'is not text or a number' }))
@@ -58,33 +88,66 @@ const headerSchema = z
     Object.fromEntries(Object.entries(header).map(([name, value]) => [name.toLowerCase(), String(value).trim()])),
   )
 
+const formSchema = z.record(
+  z.string(),
+  z.union([z.string(), z.number(), z.boolean()], { error: 'is not text, a number, true or false' }),
+)
+
 const sizeSchema = z
   .union([z.number(), z.string()], { error: 'is not a size; write 1048576, "512KiB" or "1MiB"' })
   .superRefine(refuse((value) => findSizeFault(parseSize(value))))
   .transform((value) => parseSize(value) ?? z.NEVER)
+  .meta({ title: 'size' })
+
+const redirectsSchema = z
+  .union([z.boolean(), z.int().min(0).max(50)], { error: 'is not true, false or a number of redirects' })
+  .default(false)
+  .transform((given) => (given === true ? MAX_REDIRECTS : Number(given)))
+
+const versionSchema = z
+  .literal(['1.1', '2', 'auto', 1.1, 2], { error: 'is not "1.1", "2" or auto' })
+  .default('1.1')
+  .transform((given) => String(given) as keyof typeof ALPN)
+
+const fileSchema = z.string().superRefine(refuse(findFileFault)).meta({ title: 'file' })
 
 const querySchema = z
   .strictObject({
-    url: z.string().superRefine(refuse(findUrlFault)),
-    header: headerSchema.default({}),
-    query_type: z.string().superRefine(refuse(findMethodFault)).toUpperCase().default('GET'),
-    timeout: seconds().default(5),
-    body: z.string().optional(),
-    follow_redirects: z.boolean().default(false),
-    insecure_tls: z.boolean().default(false),
-    ca_file: z.string().superRefine(refuse(findCaFault)).optional(),
-    max_body: sizeSchema.default(MIB),
+    url: z.string().superRefine(refuse(findUrlFault)).describe('http or https; user:password@ is basic authorization'),
+    header: headerSchema.default({}).describe('headers to send, name: value'),
+    query_type: z.string().superRefine(refuse(findMethodFault)).toUpperCase().default('GET').describe('any method'),
+    timeout: seconds().default(5).describe('the longest that the whole check may take'),
+    max_body: sizeSchema.default(MIB).describe('reading the body stops there; 1KiB to 64MiB'),
+    follow_redirects: redirectsSchema.describe('whether redirects are followed, and how many: true is up to 10'),
+    http_version: versionSchema.describe(
+      '"2" over http begins without asking; auto is what the server takes over https',
+    ),
+    user: z.string().superRefine(refuse(findUserFault)).optional().describe('for basic authorization'),
+    password: secret().optional().describe('for basic authorization'),
+    bearer: secret().optional().describe('a token, instead of user and password'),
+    body: z.string().optional().describe('text to send, with post, put and the like'),
+    form: formSchema.optional().describe('instead of body: names and values, sent as a web form'),
+    body_file: fileSchema.optional().describe('instead of body: a file to send, read for each check'),
+    tls: tlsSettings().optional().describe('for https'),
+    proxy: z
+      .string()
+      .superRefine(refuse(findProxyFault))
+      .optional()
+      .describe('URL of an http or https proxy, with user:password@ if it wants them; it resolves the host of url'),
+    proxy_tls: tlsSettings().optional().describe('for an https proxy'),
+    resolve: z
+      .string()
+      .superRefine(refuse(findAddressFault))
+      .optional()
+      .describe('address to connect to, instead of what the host of url resolves to'),
+    ip_version: z.literal([4, 6]).optional().describe('connect only to addresses of this kind'),
   })
-  .superRefine(({ body, query_type, url, header }, context) => {
-    if (body !== undefined && /^(GET|HEAD)$/i.test(query_type)) {
-      const message = `cannot be sent with ${query_type.toLowerCase()}; set query_type: post`
-      context.addIssue({ code: 'custom', path: ['body'], message })
-    }
-    if (header.authorization !== undefined && hasCredentials(URL.parse(url))) {
-      const message = 'has a user or password beside the header Authorization; keep one of them'
-      context.addIssue({ code: 'custom', path: ['url'], message })
+  .superRefine((query, context) => {
+    for (const [path, message] of findContradictions(query)) {
+      context.addIssue({ code: 'custom', path: [path], message })
     }
   })
+  .meta({ formerKeys: { insecure_tls: 'tls.insecure', ca_file: 'tls.ca_file' } })
 
 type Query = z.output<typeof querySchema>
 
@@ -92,26 +155,51 @@ export const Probe = defineProbe({
   summary: 'Asks an HTTP or HTTPS URL over a fresh connection.',
   query: querySchema,
   facts: {
-    status: 'HTTP status code',
-    body: 'response body as text, at most max_body bytes of it',
-    body_bytes: 'bytes of the body that were read, after decompression',
-    body_truncated: 'true when the body goes on after max_body',
-    header: 'response headers by lower-case name, as text; one that came several times, and set-cookie, as a list',
-    json: 'response body, parsed; absent when it is not JSON or was truncated',
-    time_ms: 'whole check, ms',
+    status: { about: 'HTTP status code', type: 'number' },
+    body: { about: 'body as text, at most max_body bytes of it', type: 'text' },
+    body_bytes: { about: 'bytes of the body that were read, after decompression', type: 'number', unit: 'bytes' },
+    body_truncated: { about: 'whether the body goes on after max_body', type: 'boolean' },
+    header: {
+      about: 'headers by lower-case name, as text; one that came several times, and set-cookie, as a list',
+      type: 'record',
+    },
+    json: { about: 'body, parsed; absent when it is not JSON or was truncated' },
+    url: { about: 'URL that gave the answer, without user and password', type: 'text' },
+    redirects: { about: 'redirects that were followed', type: 'number' },
+    http_version: { about: '1.0, 1.1 or 2', type: 'text' },
+    remote_ip: { about: 'address that it connected to: that of the proxy, if there is one', type: 'text' },
+    tls_version: { about: 'such as TLSv1.3; absent over http', type: 'text' },
+    cert_days: {
+      about: 'until the served certificate ends; negative when it has ended, absent over http',
+      type: 'number',
+      unit: 'days',
+    },
+    time_ms: { about: 'whole check', type: 'number', unit: 'ms' },
+    dns_ms: { about: 'part of it: look-up of the name; absent for an address', type: 'number', unit: 'ms' },
+    connect_ms: { about: 'part of it: connection, with what a proxy takes', type: 'number', unit: 'ms' },
+    tls_ms: { about: 'part of it: TLS handshake; absent over http', type: 'number', unit: 'ms' },
+    first_byte_ms: { about: 'part of it: from the request to the head of the answer', type: 'number', unit: 'ms' },
   },
   criteria: { status: { type: 'status_in', query: ['2xx'] } },
   async probe(query, { signal }) {
     const startedAt = performance.now()
-    const check: Check = { query, signal, sent: undefined }
-    const close = () => check.sent?.destroy()
+    const check: Check = {
+      plan: findPlan(query),
+      signal,
+      opened: [],
+      readyAt: startedAt,
+      times: {},
+      seen: {},
+      jar: undefined,
+    }
+    const close = () => closeAll(check)
     signal.addEventListener('abort', close)
     try {
-      const answer = await ask(check)
-      const body = await readBody(answer, query.max_body)
-      return toFacts(answer, body, performance.now() - startedAt)
+      const last = await ask(check)
+      const body = await readBody(last.answer, query.max_body)
+      return toFacts(last, body, check, performance.now() - startedAt)
     } catch (error) {
-      throw signal.aborted ? signal.reason : explain(error)
+      throw signal.aborted ? signal.reason : explain(error, query)
     } finally {
       signal.removeEventListener('abort', close)
       close()
@@ -119,123 +207,233 @@ export const Probe = defineProbe({
   },
 })
 
-/** One check under way. Whatever becomes of it, at its end what was `sent` last is destroyed, and its socket with it. */
+/** One check under way. Whatever becomes of it, at its end all that it `opened` is destroyed. */
 interface Check {
-  query: Query
+  plan: Plan
   signal: AbortSignal
-  sent: ClientRequest | undefined
+  opened: { destroy(): unknown }[]
+  /** When the connection stood and the request could be sent. */
+  readyAt: number
+  times: Times
+  /** Of the connection under way. */
+  seen: { remote_ip?: string | undefined; tls_version?: string | undefined; cert_days?: number | undefined }
+  jar: CookieJar | undefined
+}
+
+interface Times {
+  dns_ms?: number
+  connect_ms?: number
+  tls_ms?: number
+  first_byte_ms?: number
+}
+
+/** Adds the time since then to a part of the check's time, and gives the moment. */
+function addTime(times: Times, part: keyof Times, since: number): number {
+  const now = performance.now()
+  times[part] = (times[part] ?? 0) + now - since
+  return now
+}
+
+function closeAll({ opened }: Check): void {
+  // What was opened last may still say goodbye over what was opened first.
+  for (const each of opened.splice(0).reverse()) each.destroy()
+}
+
+// Requests and redirects
+
+/** What all checks of a query have in common, worked out once. */
+interface Plan {
+  query: Query
+  /** The URL of the query, without credentials. */
+  home: URL
+  proxy: Proxy | undefined
+  first: Hop
+}
+
+interface Proxy {
+  host: string
+  port: number
+  isSecure: boolean
+  headers: Record<string, string>
+}
+
+/** What a request asks. */
+interface Asked {
+  url: URL
+  method: string
+  /** Those that go on to where a redirect leads. */
+  headers: Record<string, string>
+  body: Buffer | undefined
 }
 
 /** One request of a check: the first, or one that a redirect led to. */
-interface Hop {
-  url: URL
-  method: string
-  headers: Record<string, string>
-  body: Buffer | undefined
-  options: RequestOptions
+interface Hop extends Asked {
+  /** Whom to connect to. */
+  peer: { host: string; port: number }
+  /** Whether nothing stands between a TCP connection and HTTP/1. */
+  isPlain: boolean
+  isTunnelled: boolean
+  options: RequestOptions & { headers: Record<string, string | number> }
 }
 
-async function ask(check: Check): Promise<IncomingMessage> {
-  let hop = findFirstHop(check.query)
+/** An answer of either version of HTTP, its body unread. */
+interface Answer {
+  status: number
+  version: string
+  /** By lower-case name. */
+  headers: NodeJS.Dict<string[]>
+  body: Readable
+  /** Whether the body, which came to an end, was cut off there. */
+  isCut(): boolean
+}
+
+interface Last {
+  answer: Answer
+  hop: Hop
+  redirects: number
+}
+
+async function ask(check: Check): Promise<Last> {
+  const limit = check.plan.query.follow_redirects
+  let hop = isSettled(check.plan.query) ? check.plan.first : await settle(check)
   for (let redirects = 0; ; redirects++) {
     const answer = await askOnce(hop, check)
-    const next = check.query.follow_redirects ? findRedirect(answer, hop) : undefined
-    if (!next) return answer
-    if (redirects === MAX_REDIRECTS) throw new Dead(`redirects more than ${MAX_REDIRECTS} times`)
-    check.sent?.destroy()
-    hop = next
+    const next = limit > 0 ? findRedirect(answer, hop) : undefined
+    if (!next) return { answer, hop, redirects }
+    if (redirects === limit) throw new Dead(`redirects more than ${limit} ${limit === 1 ? 'time' : 'times'}`)
+    await keepCookies(answer, hop, check)
+    closeAll(check)
+    hop = createHop(next, check.plan, check.jar?.getCookieStringSync(next.url.href))
   }
 }
 
-async function askOnce({ url, body, options }: Hop, check: Check): Promise<IncomingMessage> {
-  const tls = url.protocol === 'https:' ? await createTlsOptions(url.hostname, check) : undefined
+async function askOnce(hop: Hop, check: Check): Promise<Answer> {
   check.signal.throwIfAborted()
-  // Loaded by the first check and not by the start, which they would make longer.
-  check.sent = tls
-    ? process.getBuiltinModule('node:https').request({ ...options, ...tls })
-    : process.getBuiltinModule('node:http').request(options)
-  const answer = await awaitAnswer(check.sent, body)
-  const status = answer.statusCode ?? 0
-  if (status < 200 || status > 599) throw new Dead(`answered with status ${status}, which HTTP does not have`)
-  return answer
+  const socket = hop.isPlain ? openSocket(hop.peer, check) : await openChannel(hop, check)
+  const answer = speaksHttp2(socket, hop, check)
+    ? await askHttp2(hop, socket, check)
+    : await askHttp1(hop, socket, check)
+  addTime(check.times, 'first_byte_ms', check.readyAt)
+  if (answer.status >= 200 && answer.status <= 599) return answer
+  throw new Dead(`answered with status ${answer.status}, which HTTP does not have`)
 }
 
-function createHop({ url, method, headers, body }: Omit<Hop, 'options'>): Hop {
-  const options: RequestOptions = {
-    host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: url.port,
-    path: url.pathname + url.search,
-    method,
-    headers: body ? { ...headers, 'content-length': body.length } : headers,
-    // No connection is kept. Over http there is not even an agent for each, which saves a tenth of a check's CPU time.
-    ...(url.protocol === 'https:' ? { agent: false } : { createConnection: connectPlainly }),
-    lookup,
-    maxHeaderSize: MAX_HEADER_BYTES,
-  }
-  return { url, method, headers, body, options }
+const plans = new WeakMap<Query, Plan>()
+
+function findPlan(query: Query): Plan {
+  const known = plans.get(query)
+  if (known) return known
+  const plan = createPlan(query)
+  plans.set(query, plan)
+  return plan
 }
 
-/** What an agent does for a connection: a request in several packets waits for nothing. */
-function connectPlainly(options: ClientRequestArgs): Socket {
-  return connect({ ...options, noDelay: true } as TcpNetConnectOpts)
-}
-
-function awaitAnswer(request: ClientRequest, body: Buffer | undefined): Promise<IncomingMessage> {
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-  let informational = 0
-  request.on('response', (answer) => {
-    // An error within the body says more than that the answer was cut; bytes after its end do no harm.
-    request.on('error', (error) => void (answer.complete || answer.destroy(error)))
-    resolve(answer)
+function createPlan(query: Query): Plan {
+  const { header, body, form, query_type: method } = query
+  const home = new URL(query.url)
+  const authorization = takeCredentials(home)
+  const content = body ?? (form && writeForm(form))
+  const headers = sortHeaders({
+    ...DEFAULT_HEADERS,
+    ...findContentType(query),
+    ...(authorization && { authorization }),
+    ...header,
   })
-  request.on('error', reject)
-  request.on('information', () => {
-    if (++informational <= MAX_INFORMATIONAL) return
-    request.destroy(new Dead(`sent more than ${MAX_INFORMATIONAL} informational answers`))
-  })
-  request.on('upgrade', (_answer, socket) => {
-    // The socket no longer belongs to the request, which would not hand on its errors.
-    socket.destroy()
-    reject(new Dead('switched to another protocol (status 101) without being asked'))
-  })
-  request.end(body)
-  return promise
+  const plan = { query, home, proxy: query.proxy === undefined ? undefined : createProxy(query.proxy) }
+  const asked = { url: home, method, headers, body: content === undefined ? undefined : Buffer.from(content) }
+  return { ...plan, first: createHop(asked, plan) }
 }
 
-const contexts = new Map<string, { pem: string | undefined; context: SecureContext }>()
+function writeForm(form: NonNullable<Query['form']>): string {
+  const pairs = Object.entries(form).map(([name, value]): [string, string] => [name, String(value)])
+  return String(new URLSearchParams(pairs))
+}
 
-/** Certificates are judged, and named to the server (SNI), by the host of the URL, whatever the header Host says. */
-async function createTlsOptions(host: string, { query, signal }: Check) {
+function findContentType({ body, form, body_file }: Query): Record<string, string> {
+  if (form) return { 'content-type': 'application/x-www-form-urlencoded' }
+  if (body_file !== undefined) return { 'content-type': 'application/octet-stream' }
+  return body === undefined ? {} : { 'content-type': 'text/plain;charset=UTF-8' }
+}
+
+/** In order of their names, so that it does not matter how the configuration is ordered. */
+function sortHeaders(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+function createProxy(text: string): Proxy {
+  const url = new URL(text)
+  const authorization = takeCredentials(url)
+  const isSecure = url.protocol === 'https:'
+  const headers: Record<string, string> = authorization ? { 'proxy-authorization': authorization } : {}
+  return { host: hostOf(url), port: portOf(url), isSecure, headers }
+}
+
+/** Whether a query asks the same each time, with nothing to be read first. */
+function isSettled({ user, password, bearer, body_file }: Query): boolean {
+  return (user ?? password ?? bearer ?? body_file) === undefined
+}
+
+/** The first request with what is to be read for each check. */
+async function settle({ plan, signal }: Check): Promise<Hop> {
+  const { query, first } = plan
+  const [authorization, body = first.body] = await Promise.all([
+    readAuthorization(query, signal),
+    query.body_file === undefined ? undefined : readBodyFile(query.body_file, signal),
+  ])
+  const headers = authorization === undefined ? first.headers : sortHeaders({ ...first.headers, authorization })
+  return createHop({ ...first, headers, body }, plan)
+}
+
+function readBodyFile(path: string, signal: AbortSignal): Promise<Buffer> {
+  return readFile(path, { signal }).catch((error: Error) => {
+    throw new Unknown(`body_file cannot be read: ${error.message}`, { cause: error })
+  })
+}
+
+function createHop({ url, method, headers, body }: Asked, plan: Omit<Plan, 'first'>, cookies = ''): Hop {
+  const { query, home, proxy } = plan
+  const isHttp = url.protocol === 'http:'
+  const isTunnelled = proxy !== undefined && (!isHttp || query.http_version === '2')
+  const address = url.hostname === home.hostname ? query.resolve : undefined
+  const path = url.pathname + url.search
   return {
-    servername: isIP(host.replace(/^\[|\]$/g, '')) ? '' : host,
-    rejectUnauthorized: !query.insecure_tls,
-    secureContext: await findContext(query.ca_file, signal),
+    url,
+    method,
+    headers,
+    body,
+    peer: proxy ?? { host: address ?? hostOf(url), port: portOf(url) },
+    isPlain: isHttp && !proxy && query.http_version !== '2',
+    isTunnelled,
+    options: {
+      // For the header Host.
+      host: hostOf(url),
+      port: portOf(url),
+      defaultPort: isHttp ? 80 : 443,
+      path: proxy && !isTunnelled ? url.origin + path : path,
+      method,
+      headers: {
+        ...headers,
+        ...(cookies !== '' && { cookie: mergeCookies(headers.cookie, cookies) }),
+        ...(body && { 'content-length': body.length }),
+        ...(proxy && !isTunnelled && proxy.headers),
+      },
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
   }
 }
 
-/** Parsed authorities, made once and again when the file has changed: 0.2 ms without a file, 5 ms with a system's bundle. */
-async function findContext(caFile: string | undefined, signal: AbortSignal): Promise<SecureContext> {
-  const pem = caFile === undefined ? undefined : await readCa(caFile, signal)
-  const known = contexts.get(caFile ?? '')
-  if (known && known.pem === pem) return known.context
-  const context = process.getBuiltinModule('node:tls').createSecureContext(pem === undefined ? {} : { ca: pem })
-  contexts.set(caFile ?? '', { pem, context })
-  return context
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '')
 }
 
-async function readCa(path: string, signal: AbortSignal): Promise<string> {
-  const pem = await readFile(path, { encoding: 'utf8', signal }).catch((error: Error) => {
-    throw new Unknown(`ca_file cannot be read: ${error.message}`, { cause: error })
-  })
-  if (isPem(pem)) return pem
-  throw new Unknown('ca_file holds no certificate in PEM form')
+function portOf({ port, protocol }: URL): number {
+  return Number(port) || (protocol === 'https:' ? 443 : 80)
 }
 
-/** The request that a redirect leads to, by the Fetch standard ("HTTP-redirect fetch"); none for any other answer. */
-function findRedirect(answer: IncomingMessage, from: Hop): Hop | undefined {
-  const { statusCode: status = 0 } = answer
+/** What a redirect asks, by the Fetch standard ("HTTP-redirect fetch"); nothing for any other answer. */
+function findRedirect(answer: Answer, from: Hop): Asked | undefined {
   const location = findHeader(answer, 'location')
-  if (![301, 302, 303, 307, 308].includes(status) || location === undefined) return undefined
+  if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return undefined
   const url = URL.parse(location, from.url.href)
   if (!url) throw new Dead('redirects to something that is not a URL')
   if (!isWeb(url)) throw new Dead(`redirects to "${url.protocol}", which is neither http nor https`)
@@ -244,9 +442,9 @@ function findRedirect(answer: IncomingMessage, from: Hop): Hop | undefined {
   url.password = ''
   const isKept = (name: string) => url.origin === from.url.origin || HARMLESS_HEADERS.test(name)
   const headers = pickHeaders(from.headers, isKept)
-  if (!becomesGet(status, from.method)) return createHop({ ...from, url, headers })
+  if (!becomesGet(answer.status, from.method)) return { url, method: from.method, headers, body: from.body }
   const isOfNoBody = (name: string) => !name.startsWith('content-')
-  return createHop({ url, method: 'GET', headers: pickHeaders(headers, isOfNoBody), body: undefined })
+  return { url, method: 'GET', headers: pickHeaders(headers, isOfNoBody), body: undefined }
 }
 
 function becomesGet(status: number, method: string): boolean {
@@ -258,99 +456,286 @@ function pickHeaders(headers: Record<string, string>, isWanted: (name: string) =
   return Object.fromEntries(Object.entries(headers).filter(([name]) => isWanted(name)))
 }
 
-const firstHops = new WeakMap<Query, Hop>()
-
-/** What a query asks first, worked out once for all its checks. */
-function findFirstHop(query: Query): Hop {
-  const known = firstHops.get(query)
-  if (known) return known
-  const hop = createFirstHop(query)
-  firstHops.set(query, hop)
-  return hop
+/** Cookies of a redirect go with the requests after it, where they belong by RFC 6265. */
+async function keepCookies(answer: Answer, { url }: Hop, check: Check): Promise<void> {
+  const cookies = answer.headers['set-cookie'] ?? []
+  if (cookies.length === 0) return
+  check.jar ??= new (await import('tough-cookie')).CookieJar()
+  for (const cookie of cookies) check.jar.setCookieSync(cookie, url.href, { ignoreError: true })
 }
 
-function createFirstHop({ url: text, query_type: method, header, body: content }: Query): Hop {
-  const url = new URL(text)
-  const body = content === undefined ? undefined : Buffer.from(content)
-  const headers = { ...DEFAULT_HEADERS, ...(body ? BODY_HEADERS : {}), ...takeCredentials(url), ...header }
-  // In order of their names, so that it does not matter how the configuration is ordered.
-  const sorted = Object.fromEntries(Object.entries(headers).sort(([a], [b]) => (a < b ? -1 : 1)))
-  return createHop({ url, method, headers: sorted, body })
+/** The configured cookies, but for those that the target has set anew. */
+function mergeCookies(configured: string | undefined, received: string): string {
+  const nameOf = (pair: string) => pair.split('=', 1)[0]
+  const renewed = new Set(received.split('; ').map(nameOf))
+  const kept = (configured ?? '').split(/;\s*/).filter((pair) => pair !== '' && !renewed.has(nameOf(pair)))
+  return [...kept, received].join('; ')
 }
 
 /** Moves user and password out of the URL into the header that they stand for. */
-function takeCredentials(url: URL): { authorization?: string } {
-  if (!hasCredentials(url)) return {}
+function takeCredentials(url: URL): string | undefined {
+  if (!hasCredentials(url)) return undefined
   const { username, password } = url
   url.username = ''
   url.password = ''
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
-  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
+  return formatBasic(decodeURIComponent(username), decodeURIComponent(password))
 }
 
 function hasCredentials(url: URL | null): boolean {
   return url !== null && (url.username !== '' || url.password !== '')
 }
 
-/** What a check read of a body. */
-interface Body {
-  bytes: Buffer
-  truncated: boolean
+// Connections
+
+function openSocket({ host, port }: Hop['peer'], check: Check): Socket {
+  const { times, plan } = check
+  const { ip_version: family } = plan.query
+  if (family !== undefined && isIP(host) && isIP(host) !== family) {
+    throw new Dead(`redirects to ${host}, which is not an IPv${family} address`)
+  }
+  const startedAt = performance.now()
+  let knownAt = startedAt
+  // node:net tries all addresses only when no kind is asked for, so it is the look-up that leaves the others out.
+  const find = family === undefined ? lookup : findOnly(family)
+  const socket = connect({ host, port, lookup: find, noDelay: true } as TcpNetConnectOpts)
+  check.opened.push(socket)
+  check.seen = {}
+  socket.once('lookup', () => {
+    knownAt = addTime(times, 'dns_ms', startedAt)
+  })
+  socket.once('connect', () => {
+    check.readyAt = addTime(times, 'connect_ms', knownAt)
+    check.seen.remote_ip = socket.remoteAddress
+  })
+  // An error that comes when nobody listens any more must not take the process down.
+  socket.on('error', () => {})
+  return socket
 }
 
-/** Undoes the compression of a server that compresses although nobody asked; an unknown coding stays as it came. */
-async function readBody(answer: IncomingMessage, limit: number): Promise<Body> {
-  if (EMPTY_STATUSES.includes(answer.statusCode ?? 0)) return { bytes: Buffer.alloc(0), truncated: false }
-  const coding = findHeader(answer, 'content-encoding')?.trim().toLowerCase() ?? ''
-  if (!/^(x-gzip|gzip|deflate|br|zstd)$/.test(coding)) return readBounded(answer, limit)
-  const decoder = createDecoder(coding)
-  // The callback has nothing to do: errors of both streams come out of the reading.
-  pipeline(answer, decoder, () => {})
+function findOnly(family: 4 | 6): typeof lookup {
+  return (hostname, options, callback) => lookup(hostname, { ...options, family }, callback)
+}
+
+/** Connects through all that lies between: the proxy, its tunnel, TLS. */
+async function openChannel(hop: Hop, check: Check): Promise<Socket> {
+  const { proxy, query } = check.plan
+  const socket = openSocket(hop.peer, check)
+  if (!proxy) await once(socket, 'connect', { signal: check.signal })
+  const channel = proxy ? await passProxy(socket, proxy, hop, check) : socket
+  if (hop.url.protocol === 'http:') return channel
+  const startedAt = performance.now()
+  const secured = await secure(channel, hostOf(hop.url), check, {
+    tls: findTls(hop.url, check.plan),
+    alpn: ALPN[query.http_version],
+  })
+  check.readyAt = addTime(check.times, 'tls_ms', startedAt)
+  check.seen.tls_version = secured.getProtocol() ?? undefined
+  check.seen.cert_days = certDays(secured)
+  return secured
+}
+
+async function secure(
+  socket: Socket,
+  host: string,
+  { signal, opened }: Check,
+  options: { tls: TlsSettings; alpn: string[] },
+): Promise<TLSSocket> {
+  const secured = await startTls(socket, { host, signal, ...options })
+  opened.push(secured)
+  return secured
+}
+
+const guests = new WeakMap<TlsSettings, TlsSettings>()
+
+/** The certificate to show and the name to ask for are meant for the host of the query: no other gets to see them. */
+function findTls(url: URL, { query: { tls = DEFAULT_TLS }, home }: Plan): TlsSettings {
+  const isUpgraded = home.protocol === 'http:' && url.hostname === home.hostname
+  if (url.origin === home.origin || isUpgraded) return tls
+  const known = guests.get(tls)
+  if (known) return known
+  const { ca_file, min_version, insecure } = tls
+  const guest = { ca_file, min_version, insecure }
+  guests.set(tls, guest)
+  return guest
+}
+
+async function passProxy(socket: Socket, proxy: Proxy, hop: Hop, check: Check): Promise<Socket> {
   try {
-    return await readBounded(decoder, limit)
+    await once(socket, 'connect', { signal: check.signal })
+    const tls = check.plan.query.proxy_tls ?? DEFAULT_TLS
+    const channel = proxy.isSecure ? await secure(socket, proxy.host, check, { tls, alpn: ALPN['1.1'] }) : socket
+    if (hop.isTunnelled) await openTunnel(channel, proxy, hop.url)
+    check.readyAt = addTime(check.times, 'connect_ms', check.readyAt)
+    return channel
   } catch (error) {
-    if (answer.errored) throw error
-    const { code, message } = error as NodeJS.ErrnoException
-    // HEAD, or an empty body: its coding is named although there is nothing to decode.
-    if (code === 'Z_BUF_ERROR' && decoder.bytesWritten === 0) return { bytes: Buffer.alloc(0), truncated: false }
-    throw new Dead(`body cannot be decompressed (${coding}): ${message}`, { cause: error })
+    const explained = explainHttpError(error)
+    throw explained instanceof Dead ? new Dead(`proxy: ${explained.message}`, { cause: error }) : explained
   }
 }
 
-function createDecoder(coding: string) {
-  const zlib = process.getBuiltinModule('node:zlib')
-  if (coding === 'br') return zlib.createBrotliDecompress()
-  if (coding === 'deflate') return zlib.createInflate()
-  if (coding !== 'zstd') return zlib.createGunzip()
-  return zlib.createZstdDecompress({ params: { [zlib.constants.ZSTD_d_windowLogMax]: MAX_ZSTD_WINDOW_LOG } })
+async function openTunnel(socket: Socket, { headers }: Proxy, url: URL): Promise<void> {
+  const authority = `${url.hostname}:${portOf(url)}`
+  const request = process.getBuiltinModule('node:http').request({
+    createConnection: () => socket,
+    method: 'CONNECT',
+    path: authority,
+    headers: { host: authority, connection: 'keep-alive', 'user-agent': DEFAULT_HEADERS['user-agent'], ...headers },
+    maxHeaderSize: MAX_HEADER_BYTES,
+  })
+  request.end()
+  const [{ statusCode = 0, statusMessage = '' }, , early] = (await once(request, 'connect')) as [
+    IncomingMessage,
+    Socket,
+    Buffer,
+  ]
+  if (statusCode < 200 || statusCode > 299) {
+    throw new Dead(`answered CONNECT with status ${statusCode} ${statusMessage.slice(0, 100)}`.trimEnd())
+  }
+  if (early.length > 0) socket.unshift(early)
 }
 
-/** Reads at most `limit` bytes. They go into one buffer, as a list of what a server sends byte by byte would grow a hundredfold. */
-function readBounded(body: Readable, limit: number): Promise<Body> {
-  const { promise, resolve, reject } = Promise.withResolvers<Body>()
-  let bytes = Buffer.alloc(0)
-  let length = 0
-  body.on('data', (chunk: Buffer) => {
-    const kept = chunk.subarray(0, limit - length)
-    bytes = makeRoom(bytes, length + kept.length)
-    bytes.set(kept, length)
-    length += kept.length
-    if (kept.length === chunk.length) return
-    resolve({ bytes: bytes.subarray(0, length), truncated: true })
-    body.destroy()
+// HTTP
+
+async function askHttp1({ options, body }: Hop, socket: Socket, check: Check): Promise<Answer> {
+  // Loaded by the first check and not by the start, which it would make longer.
+  const request = process.getBuiltinModule('node:http').request({ ...options, createConnection: () => socket })
+  check.opened.push(request)
+  const answer = await awaitHttpAnswer(request, body)
+  return {
+    status: answer.statusCode ?? 0,
+    version: answer.httpVersion,
+    get headers() {
+      return answer.headersDistinct
+    },
+    body: answer,
+    isCut: () => false, // that is an error of its body
+  }
+}
+
+function speaksHttp2(socket: Socket, { url, isPlain }: Hop, { plan }: Check): boolean {
+  if (isPlain) return false
+  const isWanted = plan.query.http_version === '2'
+  if (url.protocol === 'http:') return isWanted
+  const isAgreed = (socket as TLSSocket).alpnProtocol === 'h2'
+  if (isWanted && !isAgreed) throw new Dead('does not offer HTTP/2')
+  return isAgreed
+}
+
+async function askHttp2({ url, options, body: content }: Hop, socket: Socket, check: Check): Promise<Answer> {
+  const session = process.getBuiltinModule('node:http2').connect(url.origin, {
+    createConnection: () => socket,
+    settings: { enablePush: false },
+    // As many as fit; their bytes are what is limited.
+    maxHeaderListPairs: MAX_HEADER_BYTES,
   })
-  body.on('end', () => resolve({ bytes: bytes.subarray(0, length), truncated: false }))
-  body.on('error', reject)
-  // It may have failed together with its first bytes, and says so only once.
-  if (body.errored) reject(body.errored)
+  check.opened.push(session)
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+  session.on('error', reject)
+  const { host = url.host, ...headers } = options.headers
+  const pseudo = { ':method': options.method ?? 'GET', ':path': options.path ?? '/', ':authority': host }
+  const stream = session.request({ ...pseudo, ...headers }, { endStream: !content })
+  stream.on('error', reject)
+  stream.on('close', () => reject(new Dead('closed before the answer')))
+  stream.on(
+    'headers',
+    createInformationalLimit((error) => stream.destroy(error)),
+  )
+  stream.on('response', ({ ':status': status = 0 }, _flags, raw: string[]) => {
+    if (raw.join('').length > MAX_HEADER_BYTES)
+      reject(new Dead(`sent more than ${MAX_HEADER_BYTES / KIB} KiB of headers`))
+    // An end without an error is what a lost connection looks like.
+    resolve({ status, version: '2', headers: pairHeaders(raw), body: stream, isCut: () => stream.rstCode !== 0 })
+  })
+  if (content) stream.end(content)
   return promise
 }
 
-function makeRoom(bytes: Buffer<ArrayBuffer>, length: number): Buffer<ArrayBuffer> {
-  if (length <= bytes.length) return bytes
-  const larger = Buffer.allocUnsafe(Math.max(length, bytes.length * 2))
-  larger.set(bytes)
-  return larger
+function pairHeaders(raw: string[]): NodeJS.Dict<string[]> {
+  const headers: NodeJS.Dict<string[]> = Object.create(null)
+  for (let i = 0; i < raw.length; i += 2) {
+    const [name = '', value = ''] = raw.slice(i, i + 2)
+    if (name.startsWith(':')) continue
+    headers[name] ??= []
+    headers[name].push(value)
+  }
+  return headers
+}
+
+async function readBody(answer: Answer, limit: number): Promise<HttpBody> {
+  if (EMPTY_STATUSES.includes(answer.status)) return { bytes: Buffer.alloc(0), truncated: false }
+  const reading = readHttpBody(answer.body, limit, findHeader(answer, 'content-encoding'))
+  const body = await reading.catch((error) => {
+    throw answer.isCut() && !answer.body.errored ? new Dead('closed before the whole body', { cause: error }) : error
+  })
+  if (!body.truncated && answer.isCut()) throw new Dead('closed before the whole body')
+  return body
+}
+
+function explain(error: unknown, { ip_version }: Query): unknown {
+  const { code = '', message, hostname } = error as NodeJS.ErrnoException & { hostname?: string }
+  if (code === 'ENOTFOUND' && ip_version) return new Dead(`no IPv${ip_version} address is known for ${hostname}`)
+  if (code === 'ERR_HTTP2_ERROR') return new Dead(`HTTP/2 cannot be parsed: ${message}`, { cause: error })
+  if (!/^ERR_HTTP2_(STREAM|SESSION)_/.test(code)) return explainHttpError(error)
+  return new Dead(`HTTP/2 failed: ${message.replace('NGHTTP2_', '')}`, { cause: error })
+}
+
+// Facts
+
+function toFacts(
+  { answer, hop, redirects }: Last,
+  { bytes, truncated }: HttpBody,
+  { seen, times }: Check,
+  tookMs: number,
+) {
+  const type = findHeader(answer, 'content-type') ?? ''
+  let text: string | undefined
+  const read = () => (text ??= createTextDecoder(type).decode(bytes))
+  return {
+    status: answer.status,
+    // What costs is worked out when a criterion looks: to parse a large body takes far longer than its check.
+    get header() {
+      return toRecord(answer)
+    },
+    get body() {
+      return read()
+    },
+    body_bytes: bytes.length,
+    body_truncated: truncated,
+    get json() {
+      return truncated ? undefined : parseJson(read(), type)
+    },
+    get url() {
+      return hop.url.href
+    },
+    redirects,
+    http_version: answer.version,
+    remote_ip: seen.remote_ip,
+    tls_version: seen.tls_version,
+    cert_days: seen.cert_days,
+    time_ms: round(tookMs),
+    dns_ms: round(times.dns_ms),
+    connect_ms: round(times.connect_ms),
+    tls_ms: round(times.tls_ms),
+    first_byte_ms: round(times.first_byte_ms),
+  }
+}
+
+function round(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 10) / 10
+}
+
+function findHeader({ headers }: Answer, name: string): string | undefined {
+  return headers[name]?.join(', ')
+}
+
+/** Each header as it came: commas may be part of a value, so none is split there, and none joined. */
+function toRecord({ headers }: Answer): Record<string, string | string[]> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, values = []]) => {
+      const [only = ''] = values
+      return [name, values.length > 1 || name === 'set-cookie' ? values : only]
+    }),
+  )
 }
 
 function createTextDecoder(contentType: string) {
@@ -373,87 +758,7 @@ function parseJson(body: string, contentType: string): unknown {
   }
 }
 
-function toFacts(answer: IncomingMessage, { bytes, truncated }: Body, tookMs: number) {
-  const type = findHeader(answer, 'content-type') ?? ''
-  const body = createTextDecoder(type).decode(bytes)
-  return {
-    status: answer.statusCode,
-    header: toRecord(answer),
-    body,
-    body_bytes: bytes.length,
-    body_truncated: truncated,
-    // Parsed when a criterion looks: that takes far longer than the check of a large body.
-    get json() {
-      return truncated ? undefined : parseJson(body, type)
-    },
-    time_ms: Math.round(tookMs * 10) / 10,
-  }
-}
-
-function findHeader({ headersDistinct }: IncomingMessage, name: string): string | undefined {
-  return headersDistinct[name]?.join(', ')
-}
-
-/** Each header as it came: commas may be part of a value, so none is split there, and none joined. */
-function toRecord({ headersDistinct }: IncomingMessage): Record<string, string | string[]> {
-  const entries = Object.entries(headersDistinct)
-  return Object.fromEntries(
-    entries.map(([name, values = []]) => {
-      const [only = ''] = values
-      return [name, values.length > 1 || name === 'set-cookie' ? values : only]
-    }),
-  )
-}
-
-interface NetworkError extends NodeJS.ErrnoException {
-  address?: string
-  port?: number
-  hostname?: string
-  reason?: string
-  errors?: NetworkError[]
-}
-
-/** Turns an error of Node that speaks of the target into `Dead` with words for people; all others stay as they are. */
-function explain(thrown: unknown): unknown {
-  if (thrown instanceof Dead || thrown instanceof Unknown || !(thrown instanceof Error)) return thrown
-  const error: NetworkError = thrown
-  // A host with several addresses: one that spoke of the target is enough to judge it.
-  const faults = (error.errors ?? [error]).map(describe).filter((text) => text !== undefined)
-  if (faults.length > 0) return new Dead([...new Set(faults)].join('; '), { cause: thrown })
-  if (!error.errors) return thrown
-  return new Unknown(error.errors.map(({ message }) => message).join('; '), { cause: thrown })
-}
-
-function describe(error: NetworkError): string | undefined {
-  const { code = '', message, reason = message } = error
-  if (code === 'ECONNREFUSED') return `connection refused by ${formatPeer(error)}`
-  if (code === 'ETIMEDOUT') return `no connection to ${formatPeer(error)}: timed out`
-  if (code === 'EHOSTUNREACH') return `no route to ${formatPeer(error)}`
-  if (code === 'ENOTFOUND') return `no address is known for ${error.hostname}`
-  if (code === 'ECONNRESET') return describeReset(message)
-  if (code === 'EPIPE') return 'closed before the whole request was sent'
-  if (code === 'HPE_HEADER_OVERFLOW') return `sent more than ${MAX_HEADER_BYTES / KIB} KiB of headers`
-  if (code.startsWith('HPE_')) return `HTTP cannot be parsed: ${reason}`
-  if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) return `TLS failed: ${findTlsReason(message) ?? reason}`
-  // The names that OpenSSL has for what is wrong with a certificate, in words that Node follows up with advice about itself.
-  return /CERT|^UNABLE_TO_|^CRL_|^INVALID_/.test(code) ? message.replace(/; if the root CA .*/s, '') : undefined
-}
-
-function describeReset(message: string): string {
-  if (message === 'aborted') return 'closed before the whole body'
-  if (message.includes('TLS')) return 'closed before TLS was established'
-  return message.startsWith('read') ? 'connection reset' : 'closed before the answer'
-}
-
-/** OpenSSL writes `error:<number>:SSL routines:<function>:<reason>:<file>:<line>`. */
-function findTlsReason(message: string): string | undefined {
-  return /:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1]
-}
-
-function formatPeer({ address, port }: NetworkError): string {
-  if (address === undefined) return 'the target'
-  return isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`
-}
+// What a query must not say
 
 /** Makes a schema's refinement of a function that returns what is wrong: a phrase that follows the value. */
 function refuse<Value>(findFault: (value: Value) => string | undefined) {
@@ -494,18 +799,77 @@ function findHeaderFault(name: string, header: Record<string, unknown>): string 
   return undefined
 }
 
-function findCaFault(path: string): string | undefined {
+function findProxyFault(text: string): string | undefined {
+  const url = URL.parse(text)
+  const isBare = url !== null && /^\/?$/.test(url.pathname) && url.search === ''
+  if (!url || !isWeb(url) || !isBare) return 'is not the URL of a proxy; write it like http://proxy.example.org:3128'
+  return findUrlFault(text)
+}
+
+function findUserFault(user: string): string | undefined {
+  return user.includes(':') ? 'has a ":", where the password would begin' : undefined
+}
+
+function findAddressFault(address: string): string | undefined {
+  return isIP(address) ? undefined : 'is not an address; write it like 10.0.0.7 or 2001:db8::7'
+}
+
+function findFileFault(path: string): string | undefined {
   try {
-    if (!statSync(path).isFile()) return 'is not a file'
-    return isPem(readFileSync(path, 'utf8')) ? undefined : 'holds no certificate in PEM form'
+    return statSync(path).isFile() ? undefined : 'is not a file'
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     return code === 'ENOENT' ? 'does not exist' : `cannot be read: ${code}`
   }
 }
 
-function isPem(text: string): boolean {
-  return text.includes('-----BEGIN CERTIFICATE-----')
+/** What of a query does not go together, by key. */
+function findContradictions(query: Query): [string, string][] {
+  return [...findBodyFaults(query), ...findCredentialFaults(query), ...findWayFaults(query)]
+}
+
+function findBodyFaults(query: Query): [string, string][] {
+  const [first, ...others] = (['body', 'form', 'body_file'] as const).filter((key) => query[key] !== undefined)
+  if (first === undefined) return []
+  if (others.length > 0) return others.map((key) => [key, `cannot be sent beside ${first}; keep one of them`])
+  if (!/^(GET|HEAD)$/.test(query.query_type)) return []
+  return [[first, `cannot be sent with ${query.query_type.toLowerCase()}; set query_type: post`]]
+}
+
+function findCredentialFaults({ url, header, user, password, bearer }: Query): [string, string][] {
+  const ways: [string, string, boolean][] = [
+    ['header', 'the header Authorization', header.authorization !== undefined],
+    ['url', 'url', hasCredentials(URL.parse(url))],
+    [user === undefined ? 'password' : 'user', 'user or password', (user ?? password) !== undefined],
+    ['bearer', 'bearer', bearer !== undefined],
+  ]
+  const [first, ...others] = ways.filter(([, , isUsed]) => isUsed)
+  return others.map(([key]) => [key, `says who asks, and so does ${first?.[1]}; keep one of them`])
+}
+
+/** What lies between this host and the target. */
+function findWayFaults({
+  url,
+  tls,
+  follow_redirects,
+  proxy,
+  proxy_tls,
+  resolve,
+  ip_version,
+}: Query): [string, string][] {
+  const faults: [string, string][] = []
+  const isHttps = (text: string | undefined) => text !== undefined && URL.parse(text)?.protocol === 'https:'
+  if (tls && !isHttps(url) && follow_redirects === 0) faults.push(['tls', 'is of no use with an http URL; write https'])
+  if (proxy_tls && !isHttps(proxy)) faults.push(['proxy_tls', 'is of no use without an https proxy'])
+  if (resolve !== undefined && proxy !== undefined) {
+    faults.push(['resolve', 'is of no use with a proxy, which resolves the host itself'])
+  }
+  const asked = URL.parse(proxy ?? url)
+  const address = resolve ?? (asked ? hostOf(asked) : '')
+  if (ip_version !== undefined && isIP(address) && isIP(address) !== ip_version) {
+    faults.push(['ip_version', `does not fit the address ${address}`])
+  }
+  return faults
 }
 
 /** Reads a size as people write it, in bytes: a number, or text such as `512KiB` or `2MiB`. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import dns from 'node:dns'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -15,6 +15,8 @@ import { inspect } from 'node:util'
 import * as zlib from 'node:zlib'
 import { Probe } from '../../mod/url_probe.ts'
 import { createKeep } from '../../src/modules/keep.ts'
+import { createCertificate, findMissingOpenssl } from '../servers/certificates.ts'
+import { findProblems } from './checking.ts'
 
 type Query = Record<string, unknown>
 
@@ -108,20 +110,15 @@ async function assertDead(query: Query, message: string): Promise<void> {
 }
 
 describe('query', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'deadpool-url-probe-'))
-  after(() => rmSync(folder, { recursive: true }))
-  const noPem = join(folder, 'no.pem')
-  writeFileSync(noPem, 'not a certificate')
-
   test('has defaults for all but the URL', () => {
     assert.deepEqual(Probe.query.parse({ url: 'http://localhost:9200/_cat/health' }), {
       url: 'http://localhost:9200/_cat/health',
       header: {},
       query_type: 'GET',
       timeout: 5,
-      follow_redirects: false,
-      insecure_tls: false,
       max_body: 1_048_576,
+      follow_redirects: 0,
+      http_version: '1.1',
     })
   })
 
@@ -170,7 +167,7 @@ describe('query', () => {
     {
       name: 'credentials twice',
       query: { url: 'http://:p@localhost/', header: { Authorization: 'Bearer t' } },
-      faults: ['url: has a user or password beside the header Authorization; keep one of them'],
+      faults: ['url: says who asks, and so does the header Authorization; keep one of them'],
     },
     { name: 'a method with a space', query: { url, query_type: 'get it' }, faults: [`query_type: ${notMethod}`] },
     { name: 'no method', query: { url, query_type: '' }, faults: [`query_type: ${notMethod}`] },
@@ -232,15 +229,100 @@ describe('query', () => {
       faults: ['timeout: is out of range; 1 ms to 10 min is allowed'],
     },
     {
-      name: 'a CA file that is not there',
-      query: { url, ca_file: '/no/such.pem' },
-      faults: ['ca_file: does not exist'],
+      name: 'two bodies',
+      query: { url, query_type: 'post', body: 'x', form: { a: 1 }, body_file: import.meta.filename },
+      faults: [
+        'form: cannot be sent beside body; keep one of them',
+        'body_file: cannot be sent beside body; keep one of them',
+      ],
     },
-    { name: 'a folder as CA file', query: { url, ca_file: folder }, faults: ['ca_file: is not a file'] },
     {
-      name: 'a CA file without a certificate',
-      query: { url, ca_file: noPem },
-      faults: ['ca_file: holds no certificate in PEM form'],
+      name: 'a form with GET',
+      query: { url, form: {} },
+      faults: ['form: cannot be sent with get; set query_type: post'],
+    },
+    {
+      name: 'a form in a form',
+      query: { url, query_type: 'post', form: { a: { b: 1 } } },
+      faults: ['form.a: is not text, a number, true or false'],
+    },
+    {
+      name: 'a body file that is not there',
+      query: { url, query_type: 'post', body_file: '/no/such.json' },
+      faults: ['body_file: does not exist'],
+    },
+    {
+      name: 'a folder as body file',
+      query: { url, query_type: 'post', body_file: tmpdir() },
+      faults: ['body_file: is not a file'],
+    },
+    {
+      name: 'user and bearer',
+      query: { url, user: 'u', bearer: 'token' },
+      faults: ['bearer: says who asks, and so does user or password; keep one of them'],
+    },
+    {
+      name: 'everything that says who asks',
+      query: { url: 'http://u@localhost/', header: { authorization: 'x' }, password: 'p', bearer: 'token' },
+      faults: ['url', 'password', 'bearer'].map(
+        (key) => `${key}: says who asks, and so does the header Authorization; keep one of them`,
+      ),
+    },
+    {
+      name: 'a colon in the user',
+      query: { url, user: 'a:b' },
+      faults: ['user: has a ":", where the password would begin'],
+    },
+    {
+      name: 'a secret that is not there',
+      query: { url, bearer: { env: 'DEADPOOL_NOT_SET' } },
+      faults: ['bearer: cannot be used: the environment variable DEADPOOL_NOT_SET is not set'],
+    },
+    {
+      name: 'TLS settings for http',
+      query: { url, tls: { insecure: true } },
+      faults: ['tls: is of no use with an http URL; write https'],
+    },
+    {
+      name: 'a proxy that is none',
+      query: { url, proxy: 'socks5://localhost:1080' },
+      faults: ['proxy: is not the URL of a proxy; write it like http://proxy.example.org:3128'],
+    },
+    {
+      name: 'a proxy with a path',
+      query: { url, proxy: 'http://localhost:3128/path' },
+      faults: ['proxy: is not the URL of a proxy; write it like http://proxy.example.org:3128'],
+    },
+    {
+      name: 'TLS settings for an http proxy',
+      query: { url, proxy: 'http://localhost:3128/', proxy_tls: true },
+      faults: ['proxy_tls: is of no use without an https proxy'],
+    },
+    {
+      name: 'an address to resolve to that is a name',
+      query: { url, resolve: 'localhost' },
+      faults: ['resolve: is not an address; write it like 10.0.0.7 or 2001:db8::7'],
+    },
+    {
+      name: 'an address beside a proxy',
+      query: { url, resolve: '::1', proxy: 'http://localhost:3128' },
+      faults: ['resolve: is of no use with a proxy, which resolves the host itself'],
+    },
+    {
+      name: 'an address of the other kind',
+      query: { url, resolve: '::1', ip_version: 4 },
+      faults: ['ip_version: does not fit the address ::1'],
+    },
+    {
+      name: 'a URL with an address of the other kind',
+      query: { url: 'http://127.0.0.1/', ip_version: 6 },
+      faults: ['ip_version: does not fit the address 127.0.0.1'],
+    },
+    { name: 'HTTP/3', query: { url, http_version: 3 }, faults: ['http_version: is not "1.1", "2" or auto'] },
+    {
+      name: 'redirects in words',
+      query: { url, follow_redirects: 'some' },
+      faults: ['follow_redirects: is not true, false or a number of redirects'],
     },
     { name: 'an unknown key', query: { url, retries: 3 }, faults: [': Unrecognized key: "retries"'] },
     {
@@ -249,8 +331,8 @@ describe('query', () => {
       faults: [
         `url: ${notUrl}`,
         `query_type: ${refusedMethod}`,
-        'body: Invalid input: expected string, received number',
         'max_body: is out of range; 1KiB to 64MiB is allowed',
+        'body: Invalid input: expected string, received number',
       ],
     },
   ]
@@ -263,6 +345,13 @@ describe('query', () => {
       )
     })
   }
+})
+
+test('Probe says where keys of old are now', async () => {
+  assert.deepEqual(await findProblems(Probe, { url: 'https://x/', insecure_tls: true, ca_file: 'ca.pem' }), [
+    'insecure_tls: is now tls.insecure',
+    'ca_file: is now tls.ca_file',
+  ])
 })
 
 describe('request', () => {
@@ -930,59 +1019,46 @@ describe('follow_redirects', () => {
   })
 })
 
-/** Why the tests of TLS cannot run here; skips may be forbidden, and then they fail. */
-function findMissingOpenssl(): string | false {
-  if (process.env.DEADPOOL_TEST_NO_SKIP || !spawnSync('openssl', ['version']).error) return false
-  return 'openssl is missing: apt-get install openssl'
-}
-
 describe('TLS', { skip: findMissingOpenssl() }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'deadpool-url-probe-tls-'))
   after(() => rmSync(folder, { recursive: true }))
-  const path = (name: string) => join(folder, name)
-  const openssl = (args: string) => execFileSync('openssl', args.split(' '), { cwd: folder, stdio: 'pipe' })
-  const newKey = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
-
-  /** Makes an authority `<name>.pem`, and a certificate signed by it for so many days. */
-  function createCertificate(name: string, days: number, altNames = 'DNS:localhost,IP:127.0.0.1') {
-    openssl(`req -x509 ${newKey} -keyout ${name}-ca.key -out ${name}.pem -days 2 -subj /CN=${name}`)
-    openssl(`req ${newKey} -keyout ${name}.key -out ${name}.csr -subj /CN=localhost`)
-    writeFileSync(path('san.txt'), `subjectAltName=${altNames}`)
-    const ca = `-CA ${name}.pem -CAkey ${name}-ca.key -CAcreateserial`
-    openssl(`x509 -req -in ${name}.csr ${ca} -days ${days} -extfile san.txt -out ${name}-leaf.pem`)
+  const certificates = {
+    good: createCertificate(folder, 'good'),
+    other: createCertificate(folder, 'other'),
+    expired: createCertificate(folder, 'expired', { days: -1 }),
+    named: createCertificate(folder, 'named', { names: 'DNS:elsewhere' }),
   }
-  createCertificate('good', 1)
-  createCertificate('other', 1)
-  createCertificate('expired', -1)
-  createCertificate('named', 1, 'DNS:elsewhere')
+  type Name = keyof typeof certificates
+  const trust = (name: Name) => ({ tls: { ca_file: certificates[name].ca } })
 
   /** An HTTPS server that answers with the name it was asked for (SNI). */
-  function listenTls(t: TestContext, name: string): Promise<Target> {
-    const options = { key: readFileSync(path(`${name}.key`)), cert: readFileSync(path(`${name}-leaf.pem`)) }
+  function listenTls(t: TestContext, name: Name): Promise<Target> {
+    const { key, cert } = certificates[name]
+    const options = { key: readFileSync(key), cert: readFileSync(cert) }
     return listen(
       t,
       https.createServer(options, ({ socket }, response) => response.end(`SNI ${(socket as TLSSocket).servername}`)),
     )
   }
 
-  const dead: { name: string; server: string; query?: Query; reason: string }[] = [
+  const dead: { name: string; server: Name; query?: Query; reason: string }[] = [
     { name: 'an unknown authority', server: 'good', reason: 'unable to verify the first certificate' },
     {
       name: 'another authority',
       server: 'good',
-      query: { ca_file: path('other.pem') },
+      query: trust('other'),
       reason: 'unable to verify the first certificate',
     },
     {
       name: 'an expired certificate',
       server: 'expired',
-      query: { ca_file: path('expired.pem') },
+      query: trust('expired'),
       reason: 'certificate has expired',
     },
     {
       name: 'a certificate of another host',
       server: 'named',
-      query: { ca_file: path('named.pem'), header: { Host: 'elsewhere' } },
+      query: { ...trust('named'), header: { Host: 'elsewhere' } },
       reason: "Hostname/IP does not match certificate's altnames: IP: 127.0.0.1 is not in the cert's list: ",
     },
   ]
@@ -995,15 +1071,20 @@ describe('TLS', { skip: findMissingOpenssl() }, () => {
   }
 
   const alive: { name: string; host: string; query: Query; body: string }[] = [
-    { name: 'an authority of ca_file', host: 'localhost', query: { ca_file: path('good.pem') }, body: 'SNI localhost' },
-    { name: 'an address, without SNI', host: '127.0.0.1', query: { ca_file: path('good.pem') }, body: 'SNI false' },
+    { name: 'an authority of ca_file', host: 'localhost', query: trust('good'), body: 'SNI localhost' },
+    { name: 'an address, without SNI', host: '127.0.0.1', query: trust('good'), body: 'SNI false' },
     {
       name: 'the name of the URL whatever Host says',
       host: 'localhost',
-      query: { ca_file: path('good.pem'), header: { Host: 'elsewhere' } },
+      query: { ...trust('good'), header: { Host: 'elsewhere' } },
       body: 'SNI localhost',
     },
-    { name: 'anything with insecure_tls', host: 'localhost', query: { insecure_tls: true }, body: 'SNI localhost' },
+    {
+      name: 'anything with tls.insecure',
+      host: 'localhost',
+      query: { tls: { insecure: true } },
+      body: 'SNI localhost',
+    },
   ]
   for (const { name, host, query, body } of alive) {
     test(`probe() accepts ${name}`, async (t) => {
@@ -1014,32 +1095,58 @@ describe('TLS', { skip: findMissingOpenssl() }, () => {
     })
   }
 
-  test('probe() reads ca_file again when it has changed, and says when it is gone', async (t) => {
+  test('probe() reads tls.ca_file again when it has changed, and is unknown while it is not whole', async (t) => {
     const { port } = await listenTls(t, 'good')
-    const ca_file = path('rotated.pem')
-    writeFileSync(ca_file, readFileSync(path('other.pem')))
-    const query = { url: `https://localhost:${port}/`, ca_file }
-    const parsed = Probe.query.parse(query)
-    const again = async () =>
-      Probe.probe(parsed, { signal: AbortSignal.timeout(5000), log: silent, keep: createKeep() })
+    const ca_file = join(folder, 'rotated.pem')
+    const rotate = (name: Name) => writeFileSync(ca_file, readFileSync(certificates[name].ca))
+    rotate('other')
+    const query = Probe.query.parse({ url: `https://localhost:${port}/`, tls: { ca_file } })
+    const again = async () => Probe.probe(query, { signal: AbortSignal.timeout(5000), log: silent, keep: createKeep() })
 
-    await assertDead(query, 'unable to verify the first certificate')
-    writeFileSync(ca_file, readFileSync(path('good.pem')))
+    await assert.rejects(again(), { name: 'Dead', message: 'unable to verify the first certificate' })
+    rotate('good')
     assert.equal((await again()).status, 200)
     writeFileSync(ca_file, 'half written')
-    await assert.rejects(again(), { name: 'Unknown', message: 'ca_file holds no certificate in PEM form' })
+    await assert.rejects(again(), { name: 'Unknown', message: /ca_file holds no whole certificate$/ })
     rmSync(ca_file)
-    const message = `ca_file cannot be read: ENOENT: no such file or directory, open '${ca_file}'`
-    await assert.rejects(again(), { name: 'Unknown', message })
+    await assert.rejects(again(), {
+      name: 'Unknown',
+      message: `ca_file ${ca_file} cannot be read: there is no such file`,
+    })
   })
 })
 
+/** Runs a server as a program of its own, which says its port. */
+async function withServer(code: string, use: (port: string) => unknown): Promise<void> {
+  const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+  try {
+    const [port] = await once(child.stdout, 'data')
+    await use(String(port).trim())
+  } finally {
+    child.kill()
+  }
+}
+
 describe('many checks', () => {
-  test('loading the module loads no HTTP, TLS or fetch of Node: the first check does', () => {
-    const url = import.meta.resolve('../../mod/url_probe.ts')
-    const loaded = `process.moduleLoadList.filter((name) => /undici|_http_client|_tls_wrap|zlib/.test(name)).length`
-    const code = `import('${url}').then(() => console.log(${loaded}))`
-    assert.equal(execFileSync(process.execPath, ['-e', code], { encoding: 'utf8' }), '0\n')
+  test('loading the module loads no HTTP, TLS or fetch of Node, and a plain check only what it needs', () => {
+    const code = `
+      const { registerHooks } = process.getBuiltinModule('node:module')
+      const packages = []
+      registerHooks({ resolve(name, ...rest) { if (/^[a-z]/.test(name)) packages.push(name); return rest[1](name, rest[0]) } })
+      const loaded = () => process.moduleLoadList.filter((name) => /undici|_http_client|_tls_wrap|zlib|http2/.test(name))
+      const { Probe } = await import('${import.meta.resolve('../../mod/url_probe.ts')}')
+      const early = loaded().length
+      const query = Probe.query.parse({ url: process.env.TARGET, follow_redirects: true })
+      const { status, body, header } = await Probe.probe(query, { signal: new AbortController().signal })
+      console.log(early, status, body, header['x-a'], loaded().join(), packages.includes('tough-cookie'))`
+    const server = `
+      require('node:http').createServer((_, answer) => answer.setHeader('x-a', 'b').end('here'))
+        .listen(0, '127.0.0.1', function () { console.log(this.address().port) })`
+    return withServer(server, (port) => {
+      const env = { ...process.env, TARGET: `http://127.0.0.1:${port}/` }
+      const said = execFileSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8', env })
+      assert.equal(said, '0 200 here b NativeModule _http_client false\n')
+    })
   })
 
   test('300 probe()s in a row leave no socket, and each has a connection of its own', async (t) => {
