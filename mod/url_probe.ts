@@ -1,5 +1,6 @@
 /**
- * url_probe: asks an HTTP or HTTPS URL, each time over a connection of its own.
+ * url_probe: asks an HTTP or HTTPS URL, each time over a connection of its own. When redirects are followed, the facts are
+ * those of the last answer, and its parts of the time are those of all.
  *
  *   elastic:
  *     module: url_probe
@@ -26,8 +27,6 @@
  *     success_criteria:            # default: status is 2xx
  *       status: { type: status_in, query: [200] }
  *       body: { type: re_search, query: 'elasticsearch+ green+' }
- *
- * The facts are those of the last answer when redirects are followed; its parts of the time are those of all.
  */
 import { once } from 'node:events'
 import { statSync } from 'node:fs'

@@ -31,6 +31,8 @@ for (const { text } of blocksOf('docs/writing-a-module.md')) {
   if (name) writeFileSync(join(folder, 'mod', name), text)
 }
 for (const file of ['token', 'token.old']) writeFileSync(join(folder, file), 'abcdefgh\n')
+// As DeadPool does with the folder of its configuration.
+process.chdir(folder)
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const catalog = createCatalog({ folder: join(folder, 'mod'), carried, log: silent })
 after(async () => {
