@@ -29,6 +29,8 @@ export interface FactSpec {
   type?: FactType
   /** Of a number: `ms`, `s`, `percent`, `bytes`, `days` … */
   unit?: string
+  /** Whether it is what the target says in its own words: quoted after the reasons of a check that a criterion fails. */
+  explains?: boolean
 }
 
 export interface CheckContext {

@@ -37,7 +37,7 @@ const STALL_SHARE = 0.25
  * rejects.
  */
 export async function runCheck(
-  probe: Pick<ReadyProbe, 'timeoutMs' | 'observe' | 'criteria'>,
+  probe: Pick<ReadyProbe, 'timeoutMs' | 'observe' | 'criteria'> & Partial<Pick<ReadyProbe, 'explaining'>>,
   { log, stalls, onStep = () => {} }: CheckSurroundings,
 ): Promise<CheckResult> {
   const startedMs = readMonotonic()
@@ -57,7 +57,7 @@ export async function runCheck(
   const endedMs = readMonotonic()
   const stalledMs = stalls.between(startedMs, endedMs)
   if (observed.facts) onStep('judging')
-  const outcome = observed.facts ? judge(observed.facts, probe.criteria) : observed.outcome
+  const outcome = observed.facts ? judge(observed.facts, probe) : observed.outcome
   return {
     facts: observed.facts,
     outcome: excuse(outcome, stalledMs, probe.timeoutMs),
@@ -81,8 +81,11 @@ async function observe(
   }
 }
 
-function judge(facts: Facts, criteria: ReadyProbe['criteria']): Outcome {
-  const reason = judgeFacts(facts, criteria)
+function judge(
+  facts: Facts,
+  { criteria, explaining }: Pick<ReadyProbe, 'criteria'> & Partial<Pick<ReadyProbe, 'explaining'>>,
+): Outcome {
+  const reason = judgeFacts(facts, criteria, explaining)
   return reason === undefined ? { kind: 'alive' } : { kind: 'dead', reason }
 }
 

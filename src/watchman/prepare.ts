@@ -16,6 +16,8 @@ export interface ReadyProbe {
   observe: PreparedQuery['observe']
   close: PreparedQuery['close']
   criteria: FactCriterion[]
+  /** The facts that say in the target's words what is wrong. */
+  explaining: string[]
 }
 
 /** A probe made ready, or everything that is wrong with it, by path from the top of the configuration. */
@@ -45,9 +47,14 @@ export async function prepareProbe(config: ProbeConfig, catalog: Catalog): Promi
   problems.push(...criteria.problems)
   if (problems.length > 0) return fail(...problems)
   return {
-    probe: { config, ...query, criteria: criteria.list },
+    probe: { config, ...query, criteria: criteria.list, explaining: findExplaining(module, query) },
     problems: [],
   }
+}
+
+function findExplaining({ description }: Module, query: PreparedQuery): string[] {
+  const facts = Object.entries({ ...description.facts, ...query.facts })
+  return facts.filter(([, { explains }]) => explains).map(([name]) => name)
 }
 
 function fail(...problems: Problem[]): Prepared {

@@ -59,3 +59,24 @@ test('judgeFacts() reads a fact once for all its criteria', () => {
   judgeFacts(facts, [body, body, { fact: 'body', judge }])
   assert.equal(reads, 1)
 })
+
+test('judgeFacts() quotes after the reasons what the target said itself', () => {
+  const facts = { status: 503, message: ' no shard\nis left ', hint: '', code: 7 }
+  const explaining = ['message', 'hint', 'code', 'toString', 'missing']
+  assert.equal(judgeFacts(facts, [status], explaining), 'status: 503 is not one of 200 (message: "no shard⏎is left")')
+  assert.equal(judgeFacts({ ...facts, status: 200 }, [status], explaining), undefined)
+})
+
+test('judgeFacts() does not quote twice what a reason quotes', () => {
+  const facts = { body: 'red', hint: 'ask the other one' }
+  assert.equal(
+    judgeFacts(facts, [body], ['body', 'hint']),
+    'body: no match for "elasticsearch+ green+" in "red" (hint: "ask the other one")',
+  )
+})
+
+test('judgeFacts() bounds what the target said', () => {
+  const reason = judgeFacts({ status: 503, message: 'x'.repeat(100_000) }, [status], ['message']) ?? ''
+  assert.ok(reason.length < 260, `${reason.length} characters`)
+  assert.ok(reason.endsWith('x…")'))
+})

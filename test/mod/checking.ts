@@ -55,7 +55,10 @@ export async function checkPrepared(
   const judges = Object.entries(criteria).flatMap(([fact, specs]) =>
     [specs ?? []].flat().map((spec) => ({ fact, judge: compileCriterion(spec) })),
   )
-  const { outcome, settled } = await runCheck({ ...prepared, criteria: judges }, QUIET)
+  const explaining = Object.entries(probe.facts).flatMap(([fact, spec]) =>
+    typeof spec === 'object' && spec.explains ? [fact] : [],
+  )
+  const { outcome, settled } = await runCheck({ ...prepared, criteria: judges, explaining }, QUIET)
   await settled
   return outcome
 }

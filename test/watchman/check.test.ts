@@ -156,3 +156,10 @@ const errors: { name: string; error: unknown; kind: 'dead' | 'unknown'; reason: 
 for (const { name, error, kind, reason } of errors) {
   test(`judgeError() takes ${name} as ${kind}`, () => assert.deepEqual(judgeError(error), { kind, reason }))
 }
+
+test('runCheck() quotes after the reason what the target said itself', async () => {
+  const observe = async () => ({ status: 503, message: 'the disk is full' })
+  const criteria = [{ fact: 'status', judge: () => 'is bad' }]
+  const { outcome } = await runCheck({ timeoutMs: 1000, observe, criteria, explaining: ['message'] }, QUIET)
+  assert.deepEqual(outcome, { kind: 'dead', reason: 'status: is bad (message: "the disk is full")' })
+})
