@@ -18,6 +18,7 @@ export {
   type ProbeLog,
 } from './define-probe.ts'
 export { certDays, type DialOptions, dial, type StartTlsOptions, startTls, type Target } from './dial.ts'
+export { askDisk, DiskHangs, type DiskOptions } from './disk.ts'
 export { Dead, Unknown } from './errors.ts'
 export {
   awaitHttpAnswer,
