@@ -44,7 +44,7 @@ export async function askDisk<T>(ask: Ask<T>, path: string, { signal, patienceMs
   const { promise: end, reject: giveUp } = Promise.withResolvers<never>()
   const abort = () => giveUp(signal.reason)
   signal.addEventListener('abort', abort)
-  const timer = setTimeout(() => giveUp(explainSilence(path, asking)), patienceMs - agedMs)
+  const timer = setTimeout(() => giveUp(explainSilence(path, asking)), Math.max(1, patienceMs - agedMs))
   try {
     return (await Promise.race([asking.answer, end])) as T
   } finally {
