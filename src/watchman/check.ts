@@ -108,8 +108,13 @@ function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const message = error.message || error.name
   const { cause } = error
-  if (!(cause instanceof Error) || error instanceof Dead || message.includes(cause.message)) return message
+  if (!(cause instanceof Error) || isInOwnWords(error) || message.includes(cause.message)) return message
   return `${message}: ${describeError(cause)}`
+}
+
+/** What a module says itself is whole. */
+function isInOwnWords(error: Error): boolean {
+  return error instanceof Dead || error instanceof Unknown
 }
 
 /** Codes that tell of this host's own trouble: the target was never reached, so nothing is known about it. */

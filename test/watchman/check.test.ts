@@ -163,3 +163,13 @@ test('runCheck() quotes after the reason what the target said itself', async () 
   const { outcome } = await runCheck({ timeoutMs: 1000, observe, criteria, explaining: ['message'] }, QUIET)
   assert.deepEqual(outcome, { kind: 'dead', reason: 'status: is bad (message: "the disk is full")' })
 })
+
+test('judgeError() adds nothing to what a module says itself', () => {
+  const cause = coded('ENOENT', 'ENOENT: no such file or directory')
+  for (const [Kind, kind] of [
+    [Dead, 'dead'],
+    [Unknown, 'unknown'],
+  ] as const) {
+    assert.deepEqual(judgeError(new Kind('the key is gone', { cause })), { kind, reason: 'the key is gone' })
+  }
+})
