@@ -4,6 +4,7 @@
  */
 export * as z from 'zod'
 export { seconds } from '../config/duration.ts'
+export { quote } from '../criteria/quote.ts'
 export { askHttp, dialFor, type HttpAnswer, type HttpQuestion } from './ask-http.ts'
 export { type Credentials, formatBasic, readAuthorization } from './authorization.ts'
 export {
@@ -31,5 +32,6 @@ export {
 export type { Keep } from './keep.ts'
 export { lookup } from './lookup.ts'
 export { explainNetworkError } from './network-error.ts'
+export { type Pattern, pattern } from './pattern.ts'
 export { type Secret, secret } from './secret.ts'
 export { createTlsOptions, DEFAULT_TLS, type TlsOptions, type TlsSettings, tlsSettings } from './tls.ts'

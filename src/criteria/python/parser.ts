@@ -4,14 +4,15 @@ import { readEscape } from './escape.ts'
 import { type Flags, readGlobalFlags, readGroupFlags } from './flags.ts'
 import { parseSet } from './set.ts'
 
-/** A pattern as a tree. Greed and groups' names are left out: they do not change whether a text matches. */
+/** A pattern as a tree. Of the groups only those with a name are kept: the others do not change what is found. */
 export type Node =
   /** One character, written as RE2 knows it. */
   | { kind: 'character'; set: string }
   | { kind: 'anchor'; place: Place }
   | { kind: 'sequence'; items: Node[] }
   | { kind: 'choice'; branches: Node[] }
-  | { kind: 'repeat'; item: Node; min: number; max: number }
+  | { kind: 'repeat'; item: Node; min: number; max: number; isLazy: boolean }
+  | { kind: 'group'; name: string; item: Node }
 
 export type Place =
   | 'text start'
@@ -75,10 +76,10 @@ function parseRepeat(cursor: Cursor, quantifier: string, item: Node | undefined)
     throw new PatternError(`is not a pattern: "${quantifier}" repeats what is repeated already`)
   }
   if (cursor.accept('+')) throw unsupported('a possessive repeat', `${quantifier}+`)
-  cursor.accept('?')
+  const isLazy = cursor.accept('?')
   const { min, max } = readCounts(quantifier)
   if (min > max) throw new PatternError(`is not a pattern: "${quantifier}" is at least more than at most`)
-  return { kind: 'repeat', item, min, max }
+  return { kind: 'repeat', item, min, max, isLazy }
 }
 
 function readCounts(quantifier: string): { min: number; max: number } {
@@ -115,15 +116,16 @@ function parseGroup(cursor: Cursor, flags: Flags, depth: number): Node {
   const opening = cursor.peek(/\?(?:<?[=!]|>|\(|P=)/y)
   const what = UNSUPPORTED[opening]
   if (what) throw unsupported(what, `(${opening}`)
-  const inner = readGroupOpening(cursor, flags)
+  const name = cursor.take(/\?P?<[\p{L}_][\p{L}\p{N}_]*>/uy).replace(/^.*<|>$/g, '')
+  const inner = name === '' ? readGroupOpening(cursor, flags) : flags
   const tree = parseChoice(cursor, inner, depth + 1)
   if (!cursor.accept(')')) throw new PatternError('is not a pattern: missing closing )')
+  if (name !== '') return { kind: 'group', name, item: tree }
   return tree.kind === 'choice' ? tree : { kind: 'sequence', items: [tree] }
 }
 
 function readGroupOpening(cursor: Cursor, flags: Flags): Flags {
   if (cursor.peek(/\?/y) === '' || cursor.accept('?:')) return flags
-  if (cursor.take(/\?P?<[\p{L}_][\p{L}\p{N}_]*>/uy)) return flags
   return readGroupFlags(cursor, flags)
 }
 

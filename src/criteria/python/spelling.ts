@@ -24,6 +24,11 @@ export function spell(text: string): string {
   return Buffer.from(units.buffer, 0, length * 2).toString('utf16le')
 }
 
+/** Takes the marks out of what `spell()` made, or of a part of it by whole characters. */
+export function unspell(spelled: string): string {
+  return [...spelled].filter((_, index) => index % 3 === 1).join('')
+}
+
 function markOf(codePoint: number): number {
   const character = String.fromCodePoint(codePoint)
   const mark = character === '\n' ? '\n' : WORD.test(character) ? 'w' : ' '

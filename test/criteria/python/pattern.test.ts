@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { PatternError } from '../../../src/criteria/python/cursor.ts'
-import { compilePattern } from '../../../src/criteria/python/pattern.ts'
+import { compileFinder, compilePattern } from '../../../src/criteria/python/pattern.ts'
 
 const raw = String.raw
 
@@ -268,3 +268,45 @@ for (const pattern of HOSTILE) {
     assert.ok(measure(100_000) < 50 * short + 250)
   })
 }
+
+// What `re.search(pattern, text)` of Python 3.11 answered: its `end()` and those of its `groupdict()` that are not None.
+const FOUND = [
+  { pattern: raw`load (?P<load>\d+)`, text: 'the load 12 is', end: 11, groups: { load: '12' } },
+  { pattern: '(?P<all>a+)', text: 'baaa', end: 4, groups: { all: 'aaa' } },
+  { pattern: '(?P<few>a+?)', text: 'baaa', end: 2, groups: { few: 'a' } },
+  { pattern: '(?P<few>a{2,3}?)(?P<rest>a*)', text: 'aaaa', end: 4, groups: { few: 'aa', rest: 'aa' } },
+  { pattern: '(?P<one>a)|(?P<other>b)', text: 'xb', end: 2, groups: { other: 'b' } },
+  { pattern: '(x)(?P<named>y)(z)', text: 'xyz', end: 3, groups: { named: 'y' } },
+  { pattern: '(?P<outer>a(?P<inner>b)c)', text: 'abc', end: 3, groups: { outer: 'abc', inner: 'b' } },
+  { pattern: '(?P<last>[ab])+', text: 'ab', end: 2, groups: { last: 'b' } },
+  { pattern: '(?P<none>x*)a', text: 'a', end: 1, groups: { none: '' } },
+  { pattern: '(?i)(?P<state>up)', text: 'is UP', end: 5, groups: { state: 'UP' } },
+  { pattern: raw`\b(?P<word>\w+)\b!`, text: 'о зелёный!', end: 10, groups: { word: 'зелёный' } },
+  { pattern: raw`\b(?P<word>\w+)\b.`, text: '😀 ok😀 x', end: 7, groups: { word: 'ok' } },
+  { pattern: '😀(?P<after>.)', text: 'a😀b', end: 4, groups: { after: 'b' } },
+]
+
+for (const { pattern, text, end, groups } of FOUND) {
+  test(`compileFinder() finds what Python finds: ${pattern} in ${JSON.stringify(text)}`, () => {
+    const { find, names } = compileFinder(pattern)
+    assert.deepEqual(find(text), { end, groups })
+    for (const name of Object.keys(groups)) assert.ok(names.includes(name))
+  })
+}
+
+test('compileFinder() finds nothing where there is nothing', () => {
+  assert.equal(compileFinder('(?P<x>a)').find('b'), undefined)
+  assert.equal(compileFinder(raw`\b(?P<x>a)\b`).find('éa'), undefined)
+})
+
+test('compileFinder() refuses two groups of one name, and a "$" that would put a newline into a group', () => {
+  assert.throws(() => compileFinder('(?P<x>a)(?P<x>b)'), {
+    name: 'PatternError',
+    message: 'is not a pattern: two groups are called "x"',
+  })
+  assert.throws(() => compileFinder('(?P<x>a$)'), {
+    name: 'PatternError',
+    message: 'has a "$" in the group "x", which RE2 would keep a newline in; write it after',
+  })
+  assert.deepEqual(compileFinder('(?P<x>a)$').find('a\n'), { end: 2, groups: { x: 'a' } })
+})
