@@ -155,7 +155,7 @@ async function connect(query: Query, signal: AbortSignal): Promise<Connection> {
     connection.server = describeServer(server, socket)
     return connection
   } catch (error) {
-    await connection.close()
+    connection.leave()
     throw error
   }
 }
@@ -309,6 +309,11 @@ class Connection {
   /** Says goodbye and destroys. A server that does not read would not hear it. */
   async close(): Promise<void> {
     if (this.isUsable() || this.#fault instanceof ChannelClosed) await this.#sayGoodbye()
+    this.leave()
+  }
+
+  /** Destroys as soon as what was written is sent. */
+  leave(): void {
     this.#socket.destroySoon()
   }
 
@@ -340,8 +345,7 @@ class Connection {
     try {
       while (!this.#socket.destroyed && this.#readFrame()) this.#hasGreeted = true
     } catch (error) {
-      // A field that reaches beyond its frame.
-      this.#fail(error instanceof Dead ? error : new Dead('sent a malformed AMQP frame', { cause: error }))
+      this.#fail(error)
       this.destroy()
     }
   }
@@ -358,7 +362,7 @@ class Connection {
     this.#received = bytes.subarray(end + 1)
     if (bytes[0] === METHOD_FRAME) this.#take(new Fields(bytes.subarray(FRAME_HEADER, end)))
     // The server wants to hear something now and then; an echo does without a timer.
-    if (bytes[0] === HEARTBEAT_FRAME) this.send(HEARTBEAT)
+    if (bytes[0] === HEARTBEAT_FRAME) this.#reply(HEARTBEAT)
     return true
   }
 
@@ -386,7 +390,12 @@ class Connection {
   #takeChannelClose(fields: Fields): void {
     const code = fields.u16()
     this.#fail(new ChannelClosed(fields.shortText() || `closed the channel with code ${code}`, code))
-    this.send(toMethod(1, CHANNEL_CLOSE_OK))
+    this.#reply(toMethod(1, CHANNEL_CLOSE_OK))
+  }
+
+  /** Whoever sends without end and reads nothing must not fill the memory with replies. */
+  #reply(bytes: Buffer): void {
+    if (this.#socket.writableLength === 0) this.send(bytes)
   }
 }
 
@@ -398,7 +407,7 @@ function refuseStranger(bytes: Buffer): void {
   if (!'\x01\0\0'.startsWith(start.slice(0, 3))) throw new Dead('does not speak AMQP')
 }
 
-/** Reads the fields of a method one after the other; a `RangeError` where there are none left. */
+/** Reads the fields of a method one after the other; `Dead` where there are none left. */
 class Fields {
   readonly #bytes: Buffer
   #at = 0
@@ -416,7 +425,7 @@ class Fields {
   /** Passes over that many bytes, and tells where they began. */
   skip(count: number): number {
     const from = this.#at
-    if (from + count > this.#bytes.length) throw new RangeError('beyond the end of the frame')
+    if (from + count > this.#bytes.length) throw new Dead('sent a malformed AMQP frame')
     this.#at += count
     return from
   }
