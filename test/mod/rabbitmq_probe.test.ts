@@ -52,6 +52,12 @@ function waitUntilClosed(before: number) {
   return waitFor('the end of all connections', () => countConnections() <= before || undefined)
 }
 
+/** Waits until nobody is connected to `server` any more. */
+function waitUntilLeft(server: Server) {
+  const count = () => new Promise<number>((resolve) => server.getConnections((_error, found) => resolve(found)))
+  return waitFor('the end of all connections', async () => (await count()) === 0 || undefined)
+}
+
 describe('rabbitmq_probe', { skip: findMissingRabbitmq() }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'deadpool-rabbitmq-test-'))
   let good: Certificate
@@ -379,7 +385,6 @@ describe('rabbitmq_probe', { skip: findMissingRabbitmq() }, () => {
   })
 
   test('Probe keeps its deadline at each point of a conversation that stalls, and leaves nothing', async (t) => {
-    const before = countConnections()
     // The greeting of RabbitMQ is some 500 bytes long; the rest of a check 110.
     for (const bytes of [0, 3, 100, 512, 530, 545, 560, 575]) {
       const proxy = createServer((socket) => {
@@ -398,8 +403,8 @@ describe('rabbitmq_probe', { skip: findMissingRabbitmq() }, () => {
         { kind: 'dead', reason: 'timed out after 100 ms', cause: 'timeout' },
         `${bytes} bytes`,
       )
+      await waitUntilLeft(proxy)
     }
-    await waitUntilClosed(before)
   })
 
   test('Probe stops at once when it is aborted, and leaves nothing', async () => {
@@ -490,10 +495,7 @@ describe('rabbitmq_probe with strangers', () => {
         if (ends) socket.end()
       })
       await assertDead({ host: HOST, port: await listen(t, server), timeout: 1 }, reason)
-      await waitFor(
-        'the end',
-        () => new Promise<true | undefined>((done) => server.getConnections((_, n) => done(n === 0 || undefined))),
-      )
+      await waitUntilLeft(server)
     })
   }
 
