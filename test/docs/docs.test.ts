@@ -33,6 +33,7 @@ for (const { text } of blocksOf('docs/writing-a-module.md')) {
 for (const file of ['token', 'token.old']) writeFileSync(join(folder, file), 'abcdefgh\n')
 // As DeadPool does with the folder of its configuration.
 process.chdir(folder)
+process.env.REDIS_PASSWORD = 'abcdefgh'
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const catalog = createCatalog({ folder: join(folder, 'mod'), carried, log: silent })
 after(async () => {
