@@ -22,7 +22,7 @@
  *     success_criteria:            # default: pong is true, loading is false; in a cluster cluster_state is ok as well
  *       pong: { type: equals, query: true }
  *       role: { type: equals, query: master }
- *       memory_percent: { type: lt, query: 95 }
+ *       # memory_percent: { type: lt, query: 95 }   # where maxmemory is set
  *
  * What Redis refuses is the reason in its own words: NOAUTH, WRONGPASS, LOADING, MASTERDOWN, MISCONF (even to PING, when it
  * stops writes because snapshots fail), and of a write READONLY, OOM, NOREPLICAS. A user needs +ping, +info (without it only
