@@ -248,9 +248,10 @@ function exchange(socket: Socket, commands: Command[], signal: AbortSignal): Pro
     if (replies.push(reply) === commands.length) resolve(replies)
   })
   /** A server that has no room, or is protected, says so and closes whatever it was asked. */
-  const giveUp = (error: unknown) => {
+  const giveUp = (error?: unknown) => {
+    if (replies.length >= commands.length) return
     const [first] = replies
-    const reason = first instanceof Refusal ? new Refused(first.words) : error
+    const reason = first instanceof Refusal ? new Refused(first.words) : (error ?? new Dead('closed before the answer'))
     reject(signal.aborted ? signal.reason : reason)
   }
   socket.on('data', (chunk: Buffer) => {
@@ -262,7 +263,7 @@ function exchange(socket: Socket, commands: Command[], signal: AbortSignal): Pro
     }
   })
   socket.on('error', giveUp)
-  socket.on('close', () => giveUp(new Dead('closed before the answer')))
+  socket.on('close', () => giveUp())
   socket.write(commands.map(encode).join(''))
   return promise
 }
