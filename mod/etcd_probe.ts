@@ -74,7 +74,7 @@ export const Probe = defineProbe({
   query: querySchema,
   facts: {
     health: { about: 'what /health says', type: 'boolean' },
-    reason: { about: 'why /health says so, where etcd tells', type: 'text' },
+    reason: { about: 'what etcd says is wrong', type: 'text', explains: true },
     leader: { about: 'whether the member knows a leader', type: 'boolean' },
     is_leader: { about: 'whether the member is the leader', type: 'boolean' },
     members: { about: 'members of the cluster', type: 'number' },
@@ -110,7 +110,8 @@ async function ask(query: Query, signal: AbortSignal, keep: Keep) {
     const status = await call(asking, '/v3/maintenance/status', {})
     const cluster = await call(asking, '/v3/cluster/member/list', {})
     const health = await askHealth(asking)
-    const facts = { ...findHealth(health), ...findStatus(status), ...findMembers(cluster) }
+    const reason = findReason(health, status)
+    const facts = { health: findHealth(health), reason, ...findStatus(status), ...findMembers(cluster) }
     const quota = findCount(status, 'dbSizeQuota') ?? (await findQuota(asking))
     keep.leave(known, () => {})
     return { ...facts, db_percent: toPercent(facts.db_bytes, quota) }
@@ -207,13 +208,17 @@ async function askHealth(asking: Asking): Promise<Answer['json']> {
   return parse(body)
 }
 
-function findHealth(json: Answer['json']) {
+/** A text until now; a boolean would do. */
+function findHealth(json: Answer['json']): boolean | undefined {
   const health = json?.health
-  return {
-    // A text until now; a boolean would do.
-    health: health === undefined ? undefined : String(health) === 'true',
-    reason: typeof json?.reason === 'string' && json.reason !== '' ? json.reason : undefined,
-  }
+  return health === undefined ? undefined : String(health) === 'true'
+}
+
+/** What /health says from 3.5 on, or else the errors of the member's status. */
+function findReason(health: Answer['json'], status: Answer['json']): string | undefined {
+  const said = typeof health?.reason === 'string' ? health.reason : ''
+  const errors = (Array.isArray(status?.errors) ? status.errors : []).filter((error) => typeof error === 'string')
+  return said || errors.map((error) => error.trim()).join(', ') || undefined
 }
 
 function findStatus(json: Answer['json']) {

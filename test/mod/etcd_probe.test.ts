@@ -190,7 +190,7 @@ describe('a member in trouble', { skip: missing }, () => {
     })
     assert.deepEqual([facts.leader, facts.alarms], [true, ['NOSPACE']])
     assert.ok(Number(facts.db_percent) > 50, `db_percent is ${facts.db_percent}`)
-    await assertDead(query, 'health: false is not true')
+    await assertDead(query, /^health: false is not true \(reason: "memberID:\d+ alarm:NOSPACE"\)$/)
   })
 })
 
@@ -328,7 +328,8 @@ describe('a cluster', { skip: missing }, () => {
       [facts.leader, facts.is_leader, facts.health, facts.members, facts.alarms],
       [false, false, false, 3, []],
     )
-    await assertDead({ ...query, serializable: true }, 'health: false is not true; leader: false is not true')
+    const reason = 'health: false is not true; leader: false is not true (reason: "etcdserver: no leader")'
+    await assertDead({ ...query, serializable: true }, reason)
   })
 })
 
