@@ -29,7 +29,7 @@ export type TlsOptions = ConnectionOptions & {
 export const DEFAULT_TLS: TlsSettings = { min_version: 'TLSv1.2', insecure: false }
 
 /** The schema of the mapping that TLS settings may be. */
-export function tlsMapping() {
+export function tlsMapping(): z.ZodType<TlsSettings> {
   return z
     .strictObject({
       ca_file: pemFile('CERTIFICATE', 'certificate')
