@@ -494,7 +494,7 @@ describe('rabbitmq_probe with strangers', () => {
         socket.resume().write(bytes)
         if (ends) socket.end()
       })
-      await assertDead({ host: HOST, port: await listen(t, server), timeout: 1 }, reason)
+      await assertDead({ host: HOST, port: await listen(t, server), timeout: 3 }, reason)
       await waitUntilLeft(server)
     })
   }
