@@ -8,6 +8,12 @@ export interface FactCriterion {
   judge: Judge
 }
 
+/** A fact that explains what is wrong with others: all, or these. */
+export interface Explaining {
+  fact: string
+  of: 'all' | readonly string[]
+}
+
 const MAX_REASON = 1000
 const MAX_EXPLANATION = 200
 
@@ -15,27 +21,49 @@ const MAX_EXPLANATION = 200
  * Judges what a check observed. All reasons why it fails, each led by its fact's name and joined by `; `, or undefined
  * when every criterion holds. A fact that the check did not report fails its criteria.
  *
- * @param explaining the facts in which the target says itself what is wrong; they are quoted after the reasons
+ * @param explaining the facts that say in words what is wrong; they are quoted after the reasons
+ * @throws what reading a fact throws, unless another criterion fails anyway
  */
 export function judgeFacts(
   facts: Facts,
   criteria: readonly FactCriterion[],
-  explaining: readonly string[] = [],
+  explaining: readonly Explaining[] = [],
 ): string | undefined {
   const reasons = new Set<string>()
-  const values = new Map<string, unknown>()
+  const failed = new Set<string>()
+  const values = new Map<string, Reading>()
   for (const { fact, judge } of criteria) {
     // Once for all its criteria: a fact may be worked out when it is read, such as the JSON of a large body.
-    if (!values.has(fact)) values.set(fact, Object.hasOwn(facts, fact) ? facts[fact] : undefined)
-    const reason = judgeFact(values.get(fact), fact, judge)
-    if (reason !== undefined) reasons.add(`${fact}: ${reason}`)
+    const reading = values.get(fact) ?? read(facts, fact)
+    values.set(fact, reading)
+    const reason = 'error' in reading ? undefined : judgeFact(reading.value, fact, judge)
+    if (reason === undefined) continue
+    failed.add(fact)
+    reasons.add(`${fact}: ${reason}`)
   }
-  return reasons.size === 0 ? undefined : explain(join([...reasons]), facts, explaining)
+  if (reasons.size > 0) {
+    const told = explaining.filter(({ of }) => of === 'all' || of.some((fact) => failed.has(fact)))
+    return explain(join([...reasons]), facts, told)
+  }
+  for (const reading of values.values()) if ('error' in reading) throw reading.error
+  return undefined
 }
 
-function explain(reason: string, facts: Facts, explaining: readonly string[]): string {
-  const said = explaining.flatMap((fact) => {
-    const text = Object.hasOwn(facts, fact) ? facts[fact] : undefined
+/** What a fact is, or why it cannot be told. */
+type Reading = { value: unknown } | { error: unknown }
+
+function read(facts: Facts, fact: string): Reading {
+  try {
+    return { value: Object.hasOwn(facts, fact) ? facts[fact] : undefined }
+  } catch (error) {
+    return { error }
+  }
+}
+
+function explain(reason: string, facts: Facts, told: readonly Explaining[]): string {
+  const said = told.flatMap(({ fact }) => {
+    const reading = read(facts, fact)
+    const text = 'value' in reading ? reading.value : undefined
     if (typeof text !== 'string' || text.trim() === '') return []
     const shown = shorten(text.trim(), MAX_EXPLANATION)
     // A reason that quotes it already needs it no more.

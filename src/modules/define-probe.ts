@@ -29,8 +29,11 @@ export interface FactSpec {
   type?: FactType
   /** Of a number: `ms`, `s`, `percent`, `bytes`, `days` … */
   unit?: string
-  /** Whether it is what the target says in its own words: quoted after the reasons of a check that a criterion fails. */
-  explains?: boolean
+  /**
+   * Whether it says in words what other facts leave open: it is quoted after the reasons when a criterion fails; where facts
+   * are named, when a criterion of one of these fails.
+   */
+  explains?: boolean | string[]
 }
 
 export interface CheckContext {
@@ -68,7 +71,8 @@ export interface ProbeDefinition<Schema extends z.ZodType = z.ZodType, Names ext
   criteriaOf?(query: z.output<Schema>): Partial<Record<NoInfer<Names>, CriterionSpec | CriterionSpec[]>>
   /**
    * Makes one check and returns what it observed, without judging it. Throws `Dead` when the target gave no facts and
-   * `Unknown` when this host could not ask.
+   * `Unknown` when this host could not ask. A fact that alone could not be asked for may be a getter that throws `Unknown`:
+   * it matters then only to a probe that judges it.
    */
   probe(
     query: z.output<Schema>,

@@ -85,8 +85,12 @@ function judge(
   facts: Facts,
   { criteria, explaining }: Pick<ReadyProbe, 'criteria'> & Partial<Pick<ReadyProbe, 'explaining'>>,
 ): Outcome {
-  const reason = judgeFacts(facts, criteria, explaining)
-  return reason === undefined ? { kind: 'alive' } : { kind: 'dead', reason }
+  try {
+    const reason = judgeFacts(facts, criteria, explaining)
+    return reason === undefined ? { kind: 'alive' } : { kind: 'dead', reason }
+  } catch (error) {
+    return judgeError(error)
+  }
 }
 
 /** While a name is being looked up the target has not even been asked. */

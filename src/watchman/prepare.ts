@@ -2,7 +2,7 @@ import type { ProbeConfig } from '../config/probes.ts'
 import type { Path, Problem } from '../config/problem.ts'
 import { findNameFault } from '../config/schema.ts'
 import { CriterionError, compileCriterion } from '../criteria/criterion.ts'
-import type { FactCriterion } from '../criteria/judge.ts'
+import type { Explaining, FactCriterion } from '../criteria/judge.ts'
 import type { Catalog } from '../modules/catalog.ts'
 import type { CriterionSpec } from '../modules/define-probe.ts'
 import { Unknown } from '../modules/errors.ts'
@@ -16,8 +16,8 @@ export interface ReadyProbe {
   observe: PreparedQuery['observe']
   close: PreparedQuery['close']
   criteria: FactCriterion[]
-  /** The facts that say in the target's words what is wrong. */
-  explaining: string[]
+  /** The facts that say in words what is wrong. */
+  explaining: Explaining[]
 }
 
 /** A probe made ready, or everything that is wrong with it, by path from the top of the configuration. */
@@ -52,9 +52,10 @@ export async function prepareProbe(config: ProbeConfig, catalog: Catalog): Promi
   }
 }
 
-function findExplaining({ description }: Module, query: PreparedQuery): string[] {
-  const facts = Object.entries({ ...description.facts, ...query.facts })
-  return facts.filter(([, { explains }]) => explains).map(([name]) => name)
+function findExplaining({ description }: Module, query: PreparedQuery): Explaining[] {
+  return Object.entries({ ...description.facts, ...query.facts }).flatMap(([fact, { explains }]) =>
+    explains ? [{ fact, of: explains === true ? 'all' : explains }] : [],
+  )
 }
 
 function fail(...problems: Problem[]): Prepared {

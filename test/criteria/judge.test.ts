@@ -60,9 +60,11 @@ test('judgeFacts() reads a fact once for all its criteria', () => {
   assert.equal(reads, 1)
 })
 
+const ofAll = (fact: string) => ({ fact, of: 'all' as const })
+
 test('judgeFacts() quotes after the reasons what the target said itself', () => {
   const facts = { status: 503, message: ' no shard\nis left ', hint: '', code: 7 }
-  const explaining = ['message', 'hint', 'code', 'toString', 'missing']
+  const explaining = ['message', 'hint', 'code', 'toString', 'missing'].map(ofAll)
   assert.equal(judgeFacts(facts, [status], explaining), 'status: 503 is not one of 200 (message: "no shard⏎is left")')
   assert.equal(judgeFacts({ ...facts, status: 200 }, [status], explaining), undefined)
 })
@@ -70,13 +72,36 @@ test('judgeFacts() quotes after the reasons what the target said itself', () => 
 test('judgeFacts() does not quote twice what a reason quotes', () => {
   const facts = { body: 'red', hint: 'ask the other one' }
   assert.equal(
-    judgeFacts(facts, [body], ['body', 'hint']),
+    judgeFacts(facts, [body], ['body', 'hint'].map(ofAll)),
     'body: no match for "elasticsearch+ green+" in "red" (hint: "ask the other one")',
   )
 })
 
 test('judgeFacts() bounds what the target said', () => {
-  const reason = judgeFacts({ status: 503, message: 'x'.repeat(100_000) }, [status], ['message']) ?? ''
+  const reason = judgeFacts({ status: 503, message: 'x'.repeat(100_000) }, [status], [ofAll('message')]) ?? ''
   assert.ok(reason.length < 260, `${reason.length} characters`)
   assert.ok(reason.endsWith('x…")'))
+})
+
+test('judgeFacts() quotes what explains a fact only when that fact fails', () => {
+  const facts = { disk: 3, load: 9, lowest: '/var' }
+  const fail = (fact: string) => ({ fact, judge: () => 'is bad' })
+  const explaining = [{ fact: 'lowest', of: ['disk', 'inodes'] }]
+  assert.equal(judgeFacts(facts, [fail('load')], explaining), 'load: is bad')
+  assert.equal(
+    judgeFacts(facts, [fail('load'), fail('disk')], explaining),
+    'load: is bad; disk: is bad (lowest: "/var")',
+  )
+})
+
+test('judgeFacts() throws what reading a fact throws, unless another criterion fails', () => {
+  const facts = {
+    status: 503,
+    get clock(): number {
+      throw new Error('not known')
+    },
+  }
+  const clock = { fact: 'clock', judge: () => undefined }
+  assert.throws(() => judgeFacts(facts, [clock]), /^Error: not known$/)
+  assert.equal(judgeFacts(facts, [clock, status], [ofAll('clock')]), 'status: 503 is not one of 200')
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { compileCriterion } from '../../src/criteria/criterion.ts'
+import type { Explaining } from '../../src/criteria/judge.ts'
 import type { Facts, Probe } from '../../src/modules/define-probe.ts'
 import { prepareQuery } from '../../src/modules/local.ts'
 import type { PreparedQuery } from '../../src/modules/module.ts'
@@ -55,9 +56,10 @@ export async function checkPrepared(
   const judges = Object.entries(criteria).flatMap(([fact, specs]) =>
     [specs ?? []].flat().map((spec) => ({ fact, judge: compileCriterion(spec) })),
   )
-  const explaining = Object.entries(probe.facts).flatMap(([fact, spec]) =>
-    typeof spec === 'object' && spec.explains ? [fact] : [],
-  )
+  const explaining = Object.entries(probe.facts).flatMap(([fact, spec]): Explaining[] => {
+    const explains = typeof spec === 'object' && spec.explains
+    return explains ? [{ fact, of: explains === true ? 'all' : explains }] : []
+  })
   const { outcome, settled } = await runCheck({ ...prepared, criteria: judges, explaining }, QUIET)
   await settled
   return outcome

@@ -160,7 +160,10 @@ for (const { name, error, kind, reason } of errors) {
 test('runCheck() quotes after the reason what the target said itself', async () => {
   const observe = async () => ({ status: 503, message: 'the disk is full' })
   const criteria = [{ fact: 'status', judge: () => 'is bad' }]
-  const { outcome } = await runCheck({ timeoutMs: 1000, observe, criteria, explaining: ['message'] }, QUIET)
+  const { outcome } = await runCheck(
+    { timeoutMs: 1000, observe, criteria, explaining: [{ fact: 'message', of: 'all' as const }] },
+    QUIET,
+  )
   assert.deepEqual(outcome, { kind: 'dead', reason: 'status: is bad (message: "the disk is full")' })
 })
 
@@ -172,4 +175,22 @@ test('judgeError() adds nothing to what a module says itself', () => {
   ] as const) {
     assert.deepEqual(judgeError(new Kind('the key is gone', { cause })), { kind, reason: 'the key is gone' })
   }
+})
+
+test('runCheck() says unknown when a fact that is judged could not be asked for and nothing else is wrong', async () => {
+  const observe = async () => ({
+    disk: 3,
+    get clock(): number {
+      throw new Unknown('no time server answers')
+    },
+  })
+  const check = async (diskFault?: string) => {
+    const criteria = [
+      { fact: 'clock', judge: () => undefined },
+      { fact: 'disk', judge: () => diskFault },
+    ]
+    return (await runCheck({ timeoutMs: 1000, observe, criteria }, QUIET)).outcome
+  }
+  assert.deepEqual(await check(), { kind: 'unknown', reason: 'no time server answers' })
+  assert.deepEqual(await check('is full'), { kind: 'dead', reason: 'disk: is full' })
 })
