@@ -14,16 +14,17 @@
  *       max_output: 64KiB          # of stdout, and of stderr; more is read and dropped; 1KiB to 4MiB
  *     success_criteria:            # default: exit 0; with nagios: true OK or WARNING
  *       nagios: { type: in, query: [OK, WARNING] }
- *       perfdata: { type: json, query: { path: "$['/'].value", any: { type: gte, query: 0 } } }
+ *       perfdata: { type: json, query: { path: "$['/'].value", any: { type: lt, query: 900e9 } } }   # bytes used
  *
  * With `nagios: true` a WARNING is alive, as it is of a host in Nagios: nobody moves a data centre for a disk that is 80 %
  * full. Judge `nagios` or `exit_code` to be stricter. A plugin that could not judge says nothing of the target, so the check
  * is unknown: UNKNOWN (exit 3) or any higher exit code, or killed by a signal. Plugins are looked for in the folders of the
  * distributions as well. Without `nagios` any exit code and signal is a fact to judge.
  *
- * The program gets PATH, HOME, USER, LOGNAME, TMPDIR and TZ of DeadPool, a UTF-8 locale without a language (LC_ALL=C.UTF-8), and what `env` adds;
- * nothing else, so no secret of DeadPool. Whatever is left in its process group at its end, or at the deadline, is killed;
- * a process that has moved to a session of its own (setsid) is not, and neither is one of another user (sudo).
+ * The program gets PATH, HOME, USER, LOGNAME, TMPDIR and TZ of DeadPool, a UTF-8 locale without a language (LC_ALL=C.UTF-8),
+ * and what `env` adds; nothing else, so no secret of DeadPool. Whatever is left in its process group at its end, or at the
+ * deadline, is killed; a process that has moved to a session of its own (setsid) is not, and neither is one of another user
+ * (sudo). A program that cannot be run at all, as it is missing on this host, makes the check unknown.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:fs'
@@ -63,6 +64,7 @@ const commandSchema = z
     if (message !== undefined) context.addIssue({ code: 'custom', message })
   })
   .transform((command) => [command].flat())
+  .meta({ title: 'text or list of texts' })
 
 const envSchema = z
   .record(
