@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { after, describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Probe } from '../../mod/exec_probe.ts'
-import { waitFor } from '../e2e/binary.ts'
+import { skip, waitFor } from '../e2e/binary.ts'
 import { mountHangingDisk } from '../e2e/hanging-disk.ts'
 import { assertNothingLeft, check, checkPrepared, findProblems, observe, prepare } from './checking.ts'
 
@@ -257,7 +257,7 @@ describe('Probe that cannot run the program', () => {
   }
 
   test('Probe runs a program that may be executed and not be read', async (t) => {
-    if (process.getuid?.() !== 0) return t.skip('needs root, to run as another user')
+    if (process.getuid?.() !== 0) return skip(t, 'needs root, to run as another user')
     const program = join(folder, 'unreadable')
     execFileSync('cp', ['/bin/true', program])
     chmodSync(program, 0o711)
@@ -265,7 +265,7 @@ describe('Probe that cannot run the program', () => {
   })
 
   test('Probe calls it unknown when this host allows no further process', async (t) => {
-    if (process.getuid?.() !== 0) return t.skip('needs root, to run as another user')
+    if (process.getuid?.() !== 0) return skip(t, 'needs root, to run as another user')
     assert.deepEqual(await checkAs('nobody', { command: ['true'] }, 'prlimit'), {
       kind: 'unknown',
       reason: '"true" cannot be run: this host allows no further process',
