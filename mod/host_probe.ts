@@ -25,8 +25,9 @@
  * Free are the blocks that programs of any user may still take, as in `df`. A path that is not there, or whose disk does not
  * answer, is dead. Memory is what the kernel calls available; in a container with a limit of its own, the lower of that and
  * what the container may still take (its limit less what it uses, without page cache that is easily given up). A limit
- * within this host, such as systemd's MemoryMax for DeadPool, is none of the host. Load is of the whole host, by its cores. A time server
- * that does not answer, or is not synchronised itself, makes a probe unknown that judges clock_offset_ms, and no other.
+ * within this host, such as systemd's MemoryMax for DeadPool, is none of the host. Load is of the whole host, by its cores. A
+ * time server that does not answer, or is not synchronised itself, makes a probe unknown that judges clock_offset_ms, and no
+ * other; it is waited for, so give the clock a probe of its own.
  */
 import { randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'

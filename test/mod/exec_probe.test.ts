@@ -289,7 +289,7 @@ describe('Probe that cannot run the program', () => {
     const outcome = await check(Probe, query)
     assert.equal(outcome.kind, 'unknown', JSON.stringify(outcome))
     assert.match(outcome.reason, /^\/.*\/check has not answered for \d+ ms$/)
-    assert.ok(longest < 300, `nothing else ran for ${longest} ms`)
+    assert.ok(longest < 800, `nothing else ran for ${longest} ms`)
     assert.deepEqual(await check(Probe, { command: ['true'] }), { kind: 'alive' })
     disk.resume()
     await waitFor('the disk', async () => (await check(Probe, query)).kind === 'alive' || undefined)

@@ -170,7 +170,7 @@ describe('Probe of disks', () => {
   test('Probe names a disk that hangs, asks it once and harms nothing else', async (t) => {
     const disk = await mountHangingDisk(t, makeMountPoint())
     if (!disk) return
-    const query = { paths: ['/', disk.folder], timeout: 0.5 }
+    const query = { paths: ['/', disk.folder], timeout: 1 }
     assert.deepEqual(await check(Probe, query), { kind: 'alive' })
     disk.hang()
     const outcomes = await Promise.all(Array.from({ length: 20 }, () => check(Probe, query)))
@@ -181,7 +181,7 @@ describe('Probe of disks', () => {
     }
     const startedAt = performance.now()
     assert.equal((await check(Probe, query)).kind, 'dead')
-    assert.ok(performance.now() - startedAt < 300, 'it waited for a disk that was known to hang')
+    assert.ok(performance.now() - startedAt < 600, 'it waited for a disk that was known to hang')
     // The thread pool, of four threads here, still serves others.
     await readFile('/etc/passwd')
     assert.deepEqual(await check(Probe, { paths: ['/'] }), { kind: 'alive' })

@@ -39,14 +39,14 @@ test('askDisk() rejects as the question does', async () => {
 
 test('askDisk() says how long a disk has not answered, and asks it no further time', async () => {
   const { ask, asked, answer } = createDisks()
-  const impatient = () => ({ ...soon(), patienceMs: 60 })
+  const impatient = () => ({ ...soon(), patienceMs: 400 })
   await assert.rejects(askDisk(ask, '/a', impatient()), (error) => {
     assert.ok(error instanceof DiskHangs && error instanceof Unknown)
     return /^\/a has not answered for \d+ ms$/.test(error.message)
   })
   const startedAt = performance.now()
   await assert.rejects(askDisk(ask, '/a', impatient()), DiskHangs)
-  assert.ok(performance.now() - startedAt < 40, 'it waited for a disk that was known to hang')
+  assert.ok(performance.now() - startedAt < 250, 'it waited for a disk that was known to hang')
   assert.deepEqual(asked, ['/a'])
   answer('/a')
   await sleep(1)
