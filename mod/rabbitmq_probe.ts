@@ -21,7 +21,7 @@
  *         password: monitor
  *       keep_connection: false     # true logs in once and asks over the same connection
  *     success_criteria:            # default: a channel was opened and no alarm is known
- *       alarms: { type: re_search, query: '^\[\]$' }
+ *       alarms: { type: equals, query: [] }
  *
  * During an alarm (memory or disk) RabbitMQ still answers everything, but stops reading from whoever publishes. It tells
  * only those, so the check publishes a message with a key that leads to no queue: it is confirmed and dropped. A user
@@ -88,7 +88,7 @@ export const Probe = defineProbe({
         [`consumers:${name}`, { about: `consumers of the queue ${name}`, type: 'number' as const }],
       ]),
     ),
-  criteria: { alarms: { type: 're_search', query: '^\\[\\]$' } },
+  criteria: { alarms: { type: 'equals', query: [] } },
   async probe(query, { signal, keep }) {
     const startedAt = performance.now()
     const management = startAskingManagement(query, signal)

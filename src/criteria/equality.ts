@@ -8,9 +8,12 @@ const judges = ['text', 'number', 'boolean'] as const
 /** Holds when the fact is the operand, of the same type. */
 export const equals: CriterionType = {
   name: 'equals',
-  summary: 'The fact is this text, number, boolean or null.',
-  judges,
-  compile: (query, factType) => createAllowing([readScalar(query, factType)]),
+  summary: 'The fact is this text, number, boolean or null, or a list of just these.',
+  judges: [...judges, 'list'],
+  compile: (query, factType) =>
+    Array.isArray(query) && (factType ?? 'list') === 'list'
+      ? createListJudge(query.map((member, index) => readScalar(member, undefined, [index])))
+      : createAllowing([readScalar(query, factType)]),
 }
 
 /** Holds when the fact is of the operand's type and differs from it. */
@@ -35,6 +38,15 @@ export const notIn: CriterionType = {
   summary: 'The fact is of a type that the list has, and is none of its texts, numbers, booleans and nulls.',
   judges,
   compile: (query, factType) => createForbidding(readList(query, factType)),
+}
+
+/** The members count, and their order: `[]` is how a list says that there is none of something. */
+function createListJudge(members: Scalar[]): Judge {
+  return (value) => {
+    if (!Array.isArray(value)) return explainMismatch(value, ['list'])
+    const isSame = value.length === members.length && members.every((member, index) => member === value[index])
+    return isSame ? undefined : `${quote(value)} is not ${quote(members)}`
+  }
 }
 
 function createAllowing(operands: Scalar[]): Judge {

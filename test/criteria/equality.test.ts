@@ -11,6 +11,8 @@ const HOLDS: { type: CriterionType; query: unknown; value: unknown }[] = [
   { type: equals, query: 1.5, value: 1.5 },
   { type: equals, query: false, value: false },
   { type: equals, query: null, value: null },
+  { type: equals, query: [], value: [] },
+  { type: equals, query: ['a', 1, null], value: ['a', 1, null] },
   { type: notEquals, query: 'master', value: 'replica' },
   { type: notEquals, query: 5, value: 6 },
   { type: notEquals, query: true, value: false },
@@ -33,6 +35,12 @@ for (const { type, query, value } of HOLDS) {
 const FAILS: { type: CriterionType; query: unknown; value: unknown; reason: string }[] = [
   { type: equals, query: 'master', value: 'replica', reason: '"replica" is not "master"' },
   { type: equals, query: 'master', value: 'Master', reason: '"Master" is not "master"' },
+  { type: equals, query: [], value: ['memory'], reason: '["memory"] is not []' },
+  { type: equals, query: ['a', 'b'], value: ['b', 'a'], reason: '["b","a"] is not ["a","b"]' },
+  { type: equals, query: ['a'], value: ['a', 'a'], reason: '["a","a"] is not ["a"]' },
+  { type: equals, query: ['5'], value: [5], reason: '[5] is not ["5"]' },
+  { type: equals, query: [], value: '', reason: '"" is a text, not a list' },
+  { type: equals, query: [], value: {}, reason: '{} is a record, not a list' },
   { type: equals, query: 5, value: 6, reason: '6 is not 5' },
   { type: equals, query: 5, value: '5', reason: '"5" is a text, not a number' },
   { type: equals, query: '5', value: 5, reason: '5 is a number, not a text' },
@@ -80,7 +88,7 @@ const MISTAKES: {
   path?: number[]
   message: string
 }[] = [
-  { type: equals, query: ['x'], message: `["x"] ${FORMS}` },
+  { type: equals, query: [['x']], path: [0], message: `["x"] ${FORMS}` },
   { type: equals, query: { a: 1 }, message: `{"a":1} ${FORMS}` },
   { type: equals, query: Number.NaN, message: `NaN ${FORMS}` },
   { type: notEquals, query: Number.POSITIVE_INFINITY, message: `Infinity ${FORMS}` },
