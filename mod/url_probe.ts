@@ -33,13 +33,12 @@ import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { IncomingMessage, RequestOptions } from 'node:http'
 import { connect, isIP, type Socket, type TcpNetConnectOpts } from 'node:net'
-import type { Readable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import type { HttpBody, TlsSettings } from 'deadpool'
+import type { Http2Answer, HttpBody, TlsSettings } from 'deadpool'
 import {
+  askHttp2,
   awaitHttpAnswer,
   certDays,
-  createInformationalLimit,
   DEFAULT_TLS,
   Dead,
   defineProbe,
@@ -276,14 +275,9 @@ interface Hop extends Asked {
 }
 
 /** An answer of either version of HTTP, its body unread. */
-interface Answer {
-  status: number
-  version: string
-  /** By lower-case name. */
-  headers: NodeJS.Dict<string[]>
-  body: Readable
-  /** Whether the body, which came to an end, was cut off there. */
-  isCut(): boolean
+interface Answer extends Http2Answer {
+  /** Which HTTP/1. */
+  http1?: string
 }
 
 interface Last {
@@ -309,9 +303,10 @@ async function ask(check: Check): Promise<Last> {
 async function askOnce(hop: Hop, check: Check): Promise<Answer> {
   check.signal.throwIfAborted()
   const socket = hop.isPlain ? openSocket(hop.peer, check) : await openChannel(hop, check)
-  const answer = speaksHttp2(socket, hop, check)
-    ? await askHttp2(hop, socket, check)
-    : await askHttp1(hop, socket, check)
+  // It may be gone together with the last word of the handshake.
+  if (socket.destroyed) throw socket.errored ?? new Dead('closed before the answer')
+  const isHttp2 = speaksHttp2(socket, hop, check)
+  const answer = isHttp2 ? await askByHttp2(hop, socket, check) : await askByHttp1(hop, socket, check)
   addTime(check.times, 'first_byte_ms', check.readyAt)
   if (answer.status >= 200 && answer.status <= 599) return answer
   throw new Dead(`answered with status ${answer.status}, which HTTP does not have`)
@@ -595,14 +590,14 @@ async function openTunnel(socket: Socket, { headers }: Proxy, url: URL): Promise
 
 // HTTP
 
-async function askHttp1({ options, body }: Hop, socket: Socket, check: Check): Promise<Answer> {
+async function askByHttp1({ options, body }: Hop, socket: Socket, check: Check): Promise<Answer> {
   // Loaded by the first check and not by the start, which it would make longer.
   const request = process.getBuiltinModule('node:http').request({ ...options, createConnection: () => socket })
   check.opened.push(request)
   const answer = await awaitHttpAnswer(request, body)
   return {
     status: answer.statusCode ?? 0,
-    version: answer.httpVersion,
+    http1: answer.httpVersion,
     get headers() {
       return answer.headersDistinct
     },
@@ -620,44 +615,11 @@ function speaksHttp2(socket: Socket, { url, isPlain }: Hop, { plan }: Check): bo
   return isAgreed
 }
 
-async function askHttp2({ url, options, body: content }: Hop, socket: Socket, check: Check): Promise<Answer> {
-  const session = process.getBuiltinModule('node:http2').connect(url.origin, {
-    createConnection: () => socket,
-    settings: { enablePush: false },
-    // As many as fit; their bytes are what is limited.
-    maxHeaderListPairs: MAX_HEADER_BYTES,
-  })
+function askByHttp2({ url, options, body }: Hop, socket: Socket, check: Check): Promise<Http2Answer> {
+  const { method = 'GET', path = '/', headers } = options
+  const session = askHttp2(socket, { origin: url.origin, method, path: String(path), headers, body })
   check.opened.push(session)
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  session.on('error', reject)
-  const { host = url.host, ...headers } = options.headers
-  const pseudo = { ':method': options.method ?? 'GET', ':path': options.path ?? '/', ':authority': host }
-  const stream = session.request({ ...pseudo, ...headers }, { endStream: !content })
-  stream.on('error', reject)
-  stream.on('close', () => reject(new Dead('closed before the answer')))
-  stream.on(
-    'headers',
-    createInformationalLimit((error) => stream.destroy(error)),
-  )
-  stream.on('response', ({ ':status': status = 0 }, _flags, raw: string[]) => {
-    if (raw.join('').length > MAX_HEADER_BYTES)
-      reject(new Dead(`sent more than ${MAX_HEADER_BYTES / KIB} KiB of headers`))
-    // An end without an error is what a lost connection looks like.
-    resolve({ status, version: '2', headers: pairHeaders(raw), body: stream, isCut: () => stream.rstCode !== 0 })
-  })
-  if (content) stream.end(content)
-  return promise
-}
-
-function pairHeaders(raw: string[]): NodeJS.Dict<string[]> {
-  const headers: NodeJS.Dict<string[]> = Object.create(null)
-  for (let i = 0; i < raw.length; i += 2) {
-    const [name = '', value = ''] = raw.slice(i, i + 2)
-    if (name.startsWith(':')) continue
-    headers[name] ??= []
-    headers[name].push(value)
-  }
-  return headers
+  return session.answer
 }
 
 async function readBody(answer: Answer, limit: number): Promise<HttpBody> {
@@ -671,11 +633,9 @@ async function readBody(answer: Answer, limit: number): Promise<HttpBody> {
 }
 
 function explain(error: unknown, { ip_version }: Query): unknown {
-  const { code = '', message, hostname } = error as NodeJS.ErrnoException & { hostname?: string }
+  const { code, hostname } = error as NodeJS.ErrnoException & { hostname?: string }
   if (code === 'ENOTFOUND' && ip_version) return new Dead(`no IPv${ip_version} address is known for ${hostname}`)
-  if (code === 'ERR_HTTP2_ERROR') return new Dead(`HTTP/2 cannot be parsed: ${message}`, { cause: error })
-  if (!/^ERR_HTTP2_(STREAM|SESSION)_/.test(code)) return explainHttpError(error)
-  return new Dead(`HTTP/2 failed: ${message.replace('NGHTTP2_', '')}`, { cause: error })
+  return explainHttpError(error)
 }
 
 // Facts
@@ -707,7 +667,7 @@ function toFacts(
       return hop.url.href
     },
     redirects,
-    http_version: answer.version,
+    http_version: answer.http1 ?? '2',
     remote_ip: seen.remote_ip,
     tls_version: seen.tls_version,
     cert_days: seen.cert_days,

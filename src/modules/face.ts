@@ -23,12 +23,12 @@ export { askDisk, DiskHangs, type DiskOptions } from './disk.ts'
 export { Dead, Unknown } from './errors.ts'
 export {
   awaitHttpAnswer,
-  createInformationalLimit,
   explainHttpError,
   type HttpBody,
   MAX_HEADER_BYTES,
   readHttpBody,
 } from './http-answer.ts'
+export { askHttp2, type Http2Answer, type Http2Question, type Http2Session } from './http2.ts'
 export type { Keep } from './keep.ts'
 export { lookup } from './lookup.ts'
 export { explainNetworkError } from './network-error.ts'

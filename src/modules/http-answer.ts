@@ -7,6 +7,7 @@ const KIB = 1024
 const MAX_INFORMATIONAL = 100
 /** The most headers that an answer may have: `maxHeaderSize` of a request. */
 export const MAX_HEADER_BYTES = 16 * KIB
+export const TOO_MANY_HEADERS = `sent more than ${MAX_HEADER_BYTES / KIB} KiB of headers`
 /** 8 MiB, the most that RFC 9659 lets a server use; the library's own limit is 128 MiB. */
 const MAX_ZSTD_WINDOW_LOG = 23
 
@@ -118,8 +119,10 @@ export function explainHttpError(thrown: unknown): unknown {
 }
 
 function describe(code: string, message: string, reason: string): string | undefined {
-  if (code === 'HPE_HEADER_OVERFLOW') return `sent more than ${MAX_HEADER_BYTES / KIB} KiB of headers`
+  if (code === 'HPE_HEADER_OVERFLOW') return TOO_MANY_HEADERS
   if (code.startsWith('HPE_')) return `HTTP cannot be parsed: ${reason}`
+  if (code === 'ERR_HTTP2_ERROR') return `HTTP/2 cannot be parsed: ${message}`
+  if (/^ERR_HTTP2_(STREAM|SESSION)_ERROR$/.test(code)) return `HTTP/2 failed: ${message.replace('NGHTTP2_', '')}`
   if (code !== 'ECONNRESET' || message.includes('TLS') || message.startsWith('read')) return undefined
   return message === 'aborted' ? 'closed before the whole body' : 'closed before the answer'
 }
