@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { Dead } from './errors.ts'
 import { lookup } from './lookup.ts'
 import { explainNetworkError } from './network-error.ts'
 import { createTlsOptions, type TlsSettings } from './tls.ts'
@@ -54,6 +55,7 @@ export interface StartTlsOptions {
 export async function startTls(socket: Socket, { host, tls, signal, alpn }: StartTlsOptions): Promise<TLSSocket> {
   try {
     const options = await createTlsOptions(tls, host, signal)
+    await refuseClosed(socket)
     signal.throwIfAborted()
     // Loaded by the first check over TLS and not by the start, which it would make longer.
     const secured = process
@@ -66,6 +68,13 @@ export async function startTls(socket: Socket, { host, tls, signal, alpn }: Star
     socket.destroy()
     throw error
   }
+}
+
+/** A peer that closed meanwhile says so only to one who reads, and TLS would wait for it in vain. */
+async function refuseClosed(socket: Socket): Promise<void> {
+  socket.read(0)
+  await new Promise<void>((resolve) => process.nextTick(resolve))
+  if (socket.readableEnded || socket.destroyed) throw new Dead('closed before TLS was established')
 }
 
 function destroyOnAbort(socket: Socket, signal: AbortSignal): void {

@@ -204,6 +204,22 @@ describe('TLS', { skip: findMissingOpenssl() }, () => {
     assert.equal(socket.destroyed, true)
   })
 
+  test('startTls() is dead by a peer that closes while the files are read', async (t) => {
+    const { port } = await listen(
+      t,
+      net.createServer((socket) => socket.once('data', () => socket.end('go ahead\n'))),
+    )
+    const signal = soon()
+    const socket = await dial({ host: 'localhost', port, family: 4, signal })
+    socket.write('STARTTLS\n')
+    await once(socket, 'data')
+    socket.pause()
+    await sleep(20)
+    const starting = startTls(socket, { host: 'localhost', tls: settings({ ca_file: good.ca }), signal })
+    await assert.rejects(starting, new Dead('closed before TLS was established'))
+    assert.equal(socket.destroyed, true)
+  })
+
   test('a renewed file counts from the next check on, and one that is gone is unknown', async (t) => {
     const { port } = await serve(t)
     const ca_file = join(folder, 'renewed.pem')
