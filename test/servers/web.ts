@@ -10,8 +10,9 @@ export function findMissingWeb(): string | false {
 }
 
 /**
- * A real nginx. Over TLS it is two servers on one port, `one.test` and `two.test`, each with its certificate: the name that is
- * asked for (SNI) decides which certificate it shows, and the header Host which of the two answers.
+ * A real nginx. Over TLS it is several servers on one port, `one.test` and `two.test` each with its certificate: the name that
+ * is asked for (SNI) decides which certificate it shows, and the header Host which of them answers. Those two take certificates of
+ * clients and refuse a Host that is not the name asked for, as nginx then does; `free.test`, with the certificate of `one`, does not.
  */
 export interface Web extends ServerProcess {
   /** HTTP/1. */
@@ -47,12 +48,17 @@ export async function startWeb({ one, two }: WebOptions): Promise<Web> {
     location /to-one { return 302 https://one.test:${tlsPort}/who; }
     location /upgrade { return 301 https://one.test:${tlsPort}/members; }
     location /packed { gzip on; gzip_min_length 1; try_files /hello =404; }`
-  const secured = (name: string, { cert, key }: Certificate) => `
+  const secured = (name: string, { cert, key }: Certificate, wants: 'optional' | 'off') => `
   server {
-    listen 127.0.0.1:${tlsPort} ssl http2; server_name ${name};
-    ssl_certificate ${cert}; ssl_certificate_key ${key}; ssl_client_certificate ${one.ca}; ssl_verify_client optional;
+    listen 127.0.0.1:${tlsPort} ssl http2; server_name ${name}; ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_certificate ${cert}; ssl_certificate_key ${key}; ssl_client_certificate ${one.ca}; ssl_verify_client ${wants};
     ${locations}
   }`
+  const names = [
+    secured('one.test', one, 'optional'),
+    secured('two.test', two, 'optional'),
+    secured('free.test', one, 'off'),
+  ]
   const server = await startProcess({
     program: 'nginx',
     args(folder) {
@@ -66,7 +72,7 @@ http {
   access_log off; client_body_temp_path ${folder}/b; proxy_temp_path ${folder}/p; fastcgi_temp_path ${folder}/f;
   uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s; root ${folder};
   server { listen 127.0.0.1:${port}; server_name plain; ${locations} }
-  server { listen 127.0.0.1:${http2Port} http2; server_name plain; ${locations} }${secured('one.test', one)}${secured('two.test', two)}
+  server { listen 127.0.0.1:${http2Port} http2; server_name plain; ${locations} }${names.join('')}
 }
 `,
       )
