@@ -40,6 +40,9 @@ const COMMON = {
   logLevel: 'warning',
 } as const satisfies BuildOptions
 
+/** What the binary carries runs in a `Script`, which knows no `import()`: it becomes a `require` that waits as long. */
+const CARRIED = { ...COMMON, supported: { 'dynamic-import': false } } satisfies BuildOptions
+
 const commit = readCommit()
 const stamp = hashInputs()
 let libraries: string[] = []
@@ -123,7 +126,7 @@ function builtFacts(): Plugin {
 async function bundleModules(): Promise<string[]> {
   const outdir = join(work, 'mod')
   const { metafile } = await build({
-    ...COMMON,
+    ...CARRIED,
     entryPoints: stockNames().map((name) => join(home, 'mod', `${name}.ts`)),
     outdir,
     outExtension: { '.js': '.cjs' },
@@ -138,7 +141,7 @@ async function bundleModules(): Promise<string[]> {
 
 async function bundleLibraries(): Promise<void> {
   await build({
-    ...COMMON,
+    ...CARRIED,
     entryPoints: libraries.map((name) => ({ in: name, out: name })),
     outdir: join(work, 'lib'),
     outExtension: { '.js': '.cjs' },
