@@ -37,7 +37,7 @@ export async function startWeb({ one, two }: WebOptions): Promise<Web> {
   const [port, http2Port, tlsPort] = [await freePort(), await freePort(), await freePort()]
   const locations = `
     default_type text/plain;
-    location /who { return 200 "$server_name $server_protocol host=$http_host$http2 sni=$ssl_server_name client=$ssl_client_verify auth=$http_authorization cookie=$http_cookie"; }
+    location /who { return 200 "$server_name $server_protocol host=$http_host$http2 sni=$ssl_server_name client=$ssl_client_verify auth=$http_authorization$http_proxy_authorization cookie=$http_cookie"; }
     location /basic { auth_basic here; auth_basic_user_file users; try_files /hello =404; }
     location /bearer { if ($http_authorization != "Bearer t0ken") { return 401 "no"; } return 200 "yes"; }
     location /members { if ($ssl_client_verify != SUCCESS) { return 403 "$ssl_client_verify"; } return 200 "$ssl_client_s_dn"; }
