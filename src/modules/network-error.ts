@@ -26,7 +26,9 @@ export function explainNetworkError(thrown: unknown): unknown {
 }
 
 function describe(error: NetworkError): string | undefined {
-  const { code = '', message, reason = message } = error
+  const { message, reason = message } = error
+  // That of a DOMException, such as the reason of an abort, is a number.
+  const code = typeof error.code === 'string' ? error.code : ''
   if (code === 'ECONNREFUSED') return `connection refused by ${formatPeer(error)}`
   if (code === 'ETIMEDOUT') return `no connection to ${formatPeer(error)}: timed out`
   if (code === 'EHOSTUNREACH') return `no route to ${formatPeer(error)}`
