@@ -147,6 +147,7 @@ async function logIn(socket: Socket, query: Query, signal: AbortSignal): Promise
   const client = new pg.Client({
     stream: () => asUnconnected(socket),
     ssl: false,
+    sslnegotiation: 'postgres',
     user,
     database,
     // A function, or the driver would look for a password in the environment and in files of its own.
@@ -157,6 +158,9 @@ async function logIn(socket: Socket, query: Query, signal: AbortSignal): Promise
     application_name: 'deadpool',
     types: { getTypeParser: findParser },
   })
+  // The driver takes these from the environment, where they stand for other programs.
+  const { connectionParameters } = client as unknown as { connectionParameters: object }
+  Object.assign(connectionParameters, { options: undefined, replication: undefined })
   const session: Session = { client, socket, bytesBefore: socket.bytesRead }
   // What a query or the login fails with, they say themselves; between the checks it does not matter.
   client.on('error', () => {})
@@ -225,9 +229,17 @@ function guard(session: Session): void {
       checkFrames(chunk)
       feed(chunk)
     } catch (error) {
-      socket.destroy(error instanceof Dead ? error : new Dead(NOT_POSTGRES, { cause: error }))
+      socket.destroy(explainUnreadable(error as Error))
     }
   })
+}
+
+function explainUnreadable(error: Error): Dead {
+  if (error instanceof Dead) return error
+  // GSSAPI (7) and SSPI (9) are what the driver does not know.
+  const [, kind] = /^Unknown authenticationOk message type (\d+)/.exec(error.message) ?? []
+  const reason = kind && `the server asks for an authentication that is not supported (type ${kind})`
+  return new Dead(reason ?? NOT_POSTGRES, { cause: error })
 }
 
 const HEADER_BYTES = 5

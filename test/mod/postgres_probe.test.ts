@@ -98,6 +98,14 @@ describe('Probe', { skip: findMissingPostgres() || findMissingOpenssl() }, () =>
     assert.deepEqual(await check(Probe, query), ALIVE)
   })
 
+  test('takes nothing from the environment', async () => {
+    const others = { PGOPTIONS: '-c nix=1', PGREPLICATION: 'true', PGSSLNEGOTIATION: 'direct', PGPASSWORD: 's3cret' }
+    Object.assign(process.env, others)
+    const outcomes = [await check(Probe, query), await check(Probe, { ...query, password: undefined })]
+    for (const name of Object.keys(others)) delete process.env[name]
+    assert.deepEqual(outcomes, [ALIVE, dead('the server asks for a password, and none is configured')])
+  })
+
   test('goes over a Unix socket', async () => {
     const { host, ...others } = query
     assert.deepEqual(await check(Probe, { ...others, path: primary.folder }), ALIVE)
@@ -276,6 +284,17 @@ describe('Probe', { skip: findMissingPostgres() || findMissingOpenssl() }, () =>
     for (const { name, change, reason } of cases) {
       test(`for ${name}`, async () => assert.deepEqual(await check(Probe, { ...query, ...change }), dead(reason)))
     }
+
+    test('but is unknown for a password that cannot be read here', async () => {
+      const file = join(folder, 'password')
+      writeFileSync(file, 's3cret\n')
+      const prepared = await prepare(Probe, { ...query, password: { file } })
+      assert.deepEqual(await checkPrepared(Probe, prepared), ALIVE)
+      rmSync(file)
+      const { kind } = await checkPrepared(Probe, prepared)
+      assert.equal(kind, 'unknown')
+      await assertNoSession()
+    })
 
     test('for all its connections being taken', async () => {
       const clients = Array.from({ length: 23 }, () => {
@@ -531,9 +550,9 @@ describe('Probe, of something else,', () => {
     { name: 'sends an empty report', answer: message('E', ''), reason: NOT_POSTGRES },
     { name: 'sends a notice whose text has no end', answer: message('N', 'Mx\0'), reason: NOT_POSTGRES },
     {
-      name: 'asks for an unknown authentication',
-      answer: message('R', Buffer.from([0, 0, 0, 99])),
-      reason: NOT_POSTGRES,
+      name: 'asks for GSSAPI',
+      answer: message('R', Buffer.from([0, 0, 0, 7])),
+      reason: 'the server asks for an authentication that is not supported (type 7)',
     },
     { name: 'sends a message of an impossible length', answer: message('R', '', 3), reason: NOT_POSTGRES },
     { name: 'announces 2 GiB', answer: message('S', 'x', 2 ** 31), reason: NOT_POSTGRES },
