@@ -317,7 +317,10 @@ interface Standing {
   max_connections?: number
 }
 
-/** Each gives one row. The first must succeed; a server that does not know one of the others tells the rest all the same. */
+/**
+ * Each gives one row, from the functions under the views, which cost a new connection half the time. The first must
+ * succeed; a server that does not know one of the others tells the rest all the same.
+ */
 const QUESTIONS = [
   'SELECT 1 AS one',
   `SELECT pg_is_in_recovery() AS in_recovery, current_setting('transaction_read_only') = 'on' AS read_only,
@@ -326,12 +329,12 @@ const QUESTIONS = [
   `SELECT coalesce(status = 'streaming', pid IS NOT NULL) AS receiving,
     pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), latest_end_lsn), pg_last_wal_replay_lsn())::float8 AS unreplayed,
     extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS since_replay
-    FROM (SELECT) AS one LEFT JOIN pg_stat_wal_receiver ON true`,
-  `SELECT count(*)::int AS replicas FROM pg_stat_replication WHERE coalesce(state, 'streaming') = 'streaming'`,
+    FROM pg_stat_get_wal_receiver()`,
+  `SELECT count(*)::int AS replicas FROM pg_stat_get_wal_senders() WHERE coalesce(state, 'streaming') = 'streaming'`,
   `SELECT count(*)::int AS connections, current_setting('max_connections')::int
     - current_setting('superuser_reserved_connections')::int
     - coalesce(current_setting('reserved_connections', true), '0')::int AS max_connections
-    FROM pg_stat_activity WHERE coalesce(backend_type = 'client backend', datid IS NOT NULL)`,
+    FROM pg_stat_get_activity(NULL) WHERE coalesce(backend_type = 'client backend', datid IS NOT NULL)`,
 ]
 const ALL_QUESTIONS = `SELECT * FROM ${QUESTIONS.map((question, i) => `(${question}) AS question${i}`).join(', ')}`
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import mysql from 'mysql2'
 import { Probe } from '../../mod/mysql_probe.ts'
 import { waitFor } from '../e2e/binary.ts'
@@ -432,13 +433,135 @@ describe('Probe, of a node of Galera,', { skip: findMissingGalera() }, () => {
     // The node leaves its cluster and looks for another, which there is not.
     const leaving = node.sql(`SET GLOBAL wsrep_cluster_address = 'gcomm://127.0.0.1:9'`).catch(() => {})
     const expected = { galera_ready: false, galera_primary: false, galera_size: 0, galera_state: 'Initialized' }
-    await waitFor('the loss', async () => (await watch()).galera_ready === false)
-    assert.deepEqual(await watch(), { connected: true, ready: false, ...expected })
-    assert.deepEqual(await check(Probe, query), dead('ready: false is not true'))
+    // Meanwhile it closes its connections, one after another.
+    const settle = <T>(ask: () => Promise<T>, isWanted: (found: T) => boolean) =>
+      waitFor('the loss', async () => {
+        const found = await ask()
+        return isWanted(found) ? found : undefined
+      })
+    const facts = await settle(watch, ({ galera_state }) => galera_state === 'Initialized')
+    assert.deepEqual(facts, { connected: true, ready: false, ...expected })
+    const wasClosed = dead('closed the connection')
+    const isOther = (outcome: object) => !isDeepStrictEqual(outcome, wasClosed)
+    assert.deepEqual(await settle(() => check(Probe, query), isOther), dead('ready: false is not true'))
     const sql = 'SELECT count(*) FROM mysql.global_priv'
-    assert.deepEqual(await check(Probe, { ...query, sql }), dead('WSREP has not yet prepared node for application use'))
+    assert.deepEqual(
+      await settle(() => check(Probe, { ...query, sql }), isOther),
+      dead('WSREP has not yet prepared node for application use'),
+    )
     await node.stop()
     await leaving
+  })
+})
+
+/** MySQL itself is not in Debian: the protocol is real, the answers are those of its manual. */
+describe('Probe, of MySQL,', () => {
+  type Answer = Record<string, unknown>[] | Error
+  const servers: { close(callback: () => void): void }[] = []
+  after(() => Promise.all(servers.map((server) => new Promise<void>((resolve) => server.close(resolve)))))
+
+  /** What the driver has for servers, and its types do not tell. */
+  interface Client {
+    sequenceId: number
+    serverHandshake(hello: object): void
+    writeTextResult(rows: object[], columns: object[]): void
+    writeOk(): void
+    writeError(error: object): void
+    on(event: string, listen: (...given: never[]) => void): void
+  }
+
+  /** A server of that version, and the statements that it was asked. */
+  async function startMysql(serverVersion: string, answers: [RegExp, Answer][]) {
+    const statements: string[] = []
+    const server = mysql.createServer(() => {})
+    servers.push(server as unknown as (typeof servers)[number])
+    server.on('connection', (connection) => {
+      const client = connection as unknown as Client
+      // The driver does not begin to count anew with each command that it gets.
+      const inTurn = (number: number, write: () => void) => {
+        client.sequenceId = number
+        write()
+        client.sequenceId = 0
+      }
+      const answer = (sql: string) => {
+        statements.push(sql)
+        const found = answers.find(([pattern]) => pattern.test(sql))?.[1]
+        if (!found) return client.writeOk()
+        if (found instanceof Error) return client.writeError(found)
+        const columns = Object.keys(found[0] ?? {}).map((name) => ({ ...TEXT_COLUMN, name, orgName: name }))
+        client.writeTextResult(found, columns)
+      }
+      client.on('error', () => {})
+      for (const event of ['query', 'stmt_prepare']) {
+        client.on(event, (sql: string) => inTurn(1, () => answer(sql)))
+      }
+      client.serverHandshake({
+        protocolVersion: 10,
+        serverVersion,
+        connectionId: 1,
+        statusFlags: 2,
+        characterSet: 45,
+        // All but compression and TLS.
+        capabilityFlags: 0xffffff ^ 0x820,
+        authCallback: (_login: object, accept: (error: null) => void) => inTurn(2, () => accept(null)),
+      })
+    })
+    const { _server } = server as unknown as { _server: Server }
+    await new Promise<void>((resolve) => _server.listen(0, '127.0.0.1', resolve))
+    const { port } = _server.address() as { port: number }
+    return { statements, query: { host: '127.0.0.1', port, user: 'deadpool' } }
+  }
+
+  const TEXT_COLUMN = {
+    catalog: 'def',
+    schema: '',
+    table: '',
+    orgTable: '',
+    characterSet: 45,
+    columnLength: 100,
+    columnType: 253,
+    flags: 0,
+    decimals: 0,
+  }
+  const variable = (Variable_name: string, Value: string) => ({ Variable_name, Value })
+  const asked: [RegExp, Answer][] = [
+    [
+      /VARIABLES/,
+      [variable('read_only', 'OFF'), variable('super_read_only', 'ON'), variable('max_connections', '200')],
+    ],
+    [/GLOBAL STATUS/, [variable('Threads_connected', '50')]],
+    [/^SELECT 1$/, [{ 1: '1' }]],
+  ]
+
+  test('is asked for its sources in the words of 8.0.22 and later', async () => {
+    const sources = ['3', '7'].map((Seconds_Behind_Source) => ({
+      Replica_IO_Running: 'Yes',
+      Replica_SQL_Running: 'Yes',
+      Seconds_Behind_Source,
+    }))
+    const { query, statements } = await startMysql('8.4.3', [...asked, [/^SHOW REPLICA STATUS$/, sources]])
+    const { time_ms, ...facts } = await observe(Probe, { ...query, sql: 'SELECT 1' })
+    assert.deepEqual(facts, {
+      connected: true,
+      ready: true,
+      version: '8.4.3',
+      read_only: true,
+      connections_percent: 25,
+      lag_seconds: 7,
+      replica_running: true,
+      rows: [{ 1: '1' }],
+      row_count: 1,
+      rows_truncated: false,
+    })
+    assert.match(statements.join('\n'), /^SET SESSION sql_select_limit = 1001, .*max_execution_time = 4\d\d\d$/m)
+  })
+
+  test('is asked in the old words before, and need not answer', async () => {
+    const denied = Object.assign(new Error('Access denied'), { code: 1227 })
+    const { query, statements } = await startMysql('8.0.21', [...asked, [/^SHOW SLAVE STATUS$/, denied]])
+    const facts = await observe(Probe, query)
+    assert.deepEqual([facts.connected, facts.version, 'lag_seconds' in facts], [true, '8.0.21', false])
+    assert.ok(statements.includes('SHOW SLAVE STATUS'))
   })
 })
 

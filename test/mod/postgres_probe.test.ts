@@ -121,9 +121,10 @@ describe('Probe', { skip: findMissingPostgres() || findMissingOpenssl() }, () =>
   })
 
   test('leaves out what it is not allowed to see', async () => {
-    await primary.sql('REVOKE SELECT ON pg_stat_replication, pg_stat_activity FROM PUBLIC')
+    const functions = 'pg_stat_get_wal_senders(), pg_stat_get_activity(integer)'
+    await primary.sql(`REVOKE EXECUTE ON FUNCTION ${functions} FROM PUBLIC`)
     const { connected, in_recovery, replicas, connections_percent, lag_seconds } = await observe(Probe, query)
-    await primary.sql('GRANT SELECT ON pg_stat_replication, pg_stat_activity TO PUBLIC')
+    await primary.sql(`GRANT EXECUTE ON FUNCTION ${functions} TO PUBLIC`)
     assert.deepEqual(
       { connected, in_recovery, replicas, connections_percent, lag_seconds },
       { connected: true, in_recovery: false, replicas: undefined, connections_percent: undefined, lag_seconds: 0 },
@@ -436,6 +437,7 @@ describe('Probe', { skip: findMissingPostgres() || findMissingOpenssl() }, () =>
       const { in_recovery, read_only, wal_receiver, lag_seconds, lag_bytes } = await observe(Probe, replicaQuery)
       return { in_recovery, read_only, wal_receiver, lag_seconds, lag_bytes }
     }
+    const IS_MONITOR = `SELECT WHERE pg_has_role('deadpool', 'pg_monitor', 'member')`
     const inStep = { in_recovery: true, read_only: true, wal_receiver: true, lag_seconds: 0, lag_bytes: 0 }
 
     before(async () => {
@@ -451,6 +453,13 @@ describe('Probe', { skip: findMissingPostgres() || findMissingOpenssl() }, () =>
       await sleep(300)
       // The last transaction is old by now, and the replica has it all.
       assert.deepEqual(await watch(), inStep)
+      // One who may see more sees the same.
+      await primary.sql('GRANT pg_monitor TO deadpool')
+      await waitFor('the right', async () => (await replica.sql(IS_MONITOR)).length === 1)
+      const facts = await watch()
+      assert.equal((await observe(Probe, query)).replicas, 1)
+      await primary.sql('REVOKE pg_monitor FROM deadpool')
+      assert.deepEqual(facts, inStep)
     })
 
     test('sees it fall behind, by no more than since it was in step', async () => {

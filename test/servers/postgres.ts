@@ -216,5 +216,11 @@ function signalAll(pid: number | undefined, signal: NodeJS.Signals): void {
   if (pid === undefined) return
   process.kill(pid, signal)
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
-  for (const child of children) process.kill(Number(child), signal)
+  for (const child of children) {
+    try {
+      process.kill(Number(child), signal)
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
 }
