@@ -9,6 +9,7 @@ import { writeDocument } from './document.ts'
 import { measureFlip } from './flip.ts'
 import { describeMachine } from './machine.ts'
 import { measureMemory } from './memory.ts'
+import { measureModules } from './module-costs.ts'
 import { measurePace } from './pace.ts'
 import { formatTable, type Row } from './row.ts'
 import { measureSize } from './size.ts'
@@ -36,6 +37,7 @@ export interface Bench {
 const PARTS: Record<string, (bench: Bench) => Promise<Row[]>> = {
   answers: measureAnswers,
   checks: measureChecks,
+  modules: measureModules,
   pace: measurePace,
   flip: measureFlip,
   start: measureStart,

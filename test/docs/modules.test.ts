@@ -31,11 +31,10 @@ for (const name of carried.stockNames()) {
     const text = `WEB: { access_token: abcdefgh, name: dc1 }\nprobes:\n${example.replace(/^(?=.)/gm, '  ')}\n`
     const loaded = loadConfig(join(folder, 'deadpool.yml'), { text, env: {} })
     refuseMistakes(loaded, loaded.problems)
-    const [probe, ...others] = loaded.config.probes
-    assert.ok(probe && others.length === 0)
-    assert.equal(probe.module, name)
-    const { problems } = await prepareProbe(probe, catalog)
-    assert.deepEqual(loaded.format([...loaded.problems, ...problems]), [])
+    const { probes } = loaded.config
+    assert.deepEqual([...new Set(probes.map(({ module }) => module))], [name])
+    const prepared = await Promise.all(probes.map((probe) => prepareProbe(probe, catalog)))
+    assert.deepEqual(loaded.format([...loaded.problems, ...prepared.flatMap(({ problems }) => problems)]), [])
   })
 
   test(`${name} says what each key of its query and each of its facts means`, async () => {
