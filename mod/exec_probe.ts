@@ -12,7 +12,7 @@
  *       stdin: ""                  # text to send; default: nothing, as of /dev/null
  *       timeout: 10                # seconds; then it is killed, with all that it started
  *       max_output: 64KiB          # of stdout, and of stderr; more is read and dropped; 1KiB to 4MiB
- *     success_criteria:            # default: exit 0; with nagios: true OK or WARNING
+ *     success_criteria:            # default: exit_code 0; with nagios: true 0 or 1, OK or WARNING
  *       nagios: { type: in, query: [OK, WARNING] }
  *       perfdata: { type: json, query: { path: "$['/'].value", any: { type: lt, query: 900e9 } } }   # bytes used
  *
@@ -112,9 +112,12 @@ export const Probe = defineProbe({
   summary: 'Runs a program or a plugin of Nagios, and reads how it ended.',
   query: querySchema,
   facts: {
-    result: { about: '"exit 0" or "killed by SIGTERM"; with nagios: true OK, WARNING or CRITICAL', type: 'text' },
     exit_code: { about: 'exit code; absent when it was killed', type: 'number' },
-    signal: { about: 'signal that killed it, such as SIGSEGV; absent when it exited', type: 'text' },
+    signal: {
+      about: 'signal that killed it, such as SIGSEGV; absent when it exited',
+      type: 'text',
+      explains: ['exit_code'],
+    },
     stdout: { about: 'what it wrote to standard output', type: 'text' },
     stderr: { about: 'what it wrote to standard error', type: 'text' },
     output_truncated: { about: 'whether it wrote more than max_output', type: 'boolean' },
@@ -130,7 +133,9 @@ export const Probe = defineProbe({
     },
     time_ms: { about: 'whole check', type: 'number', unit: 'ms' },
   },
-  criteria: { result: { type: 'in', query: ['exit 0', 'OK', 'WARNING'] } },
+  criteria: { exit_code: { type: 'equals', query: 0 } },
+  // OK and WARNING
+  criteriaOf: ({ nagios }) => (nagios ? { exit_code: { type: 'in', query: [0, 1] } } : {}),
   async probe(query, { signal }) {
     const startedAt = performance.now()
     // Not all of the time: a program whose disk hangs is this host's trouble, which the deadline could not tell.
@@ -372,7 +377,6 @@ function collect(pipe: Readable | null, limit: number, room: Room) {
 
 function readProgram({ code, killedBy, stdout, stderr, isTruncated }: Ended) {
   return {
-    result: describeEnd(code, killedBy),
     exit_code: code ?? undefined,
     signal: killedBy ?? undefined,
     stdout,
@@ -380,10 +384,6 @@ function readProgram({ code, killedBy, stdout, stderr, isTruncated }: Ended) {
     output_truncated: isTruncated,
     message: findFirstLine(stderr) ?? findFirstLine(stdout),
   }
-}
-
-function describeEnd(code: number | null, killedBy: string | null): string {
-  return killedBy === null ? `exit ${code}` : `killed by ${killedBy}`
 }
 
 /** @throws Unknown when the plugin came to no verdict */
@@ -396,7 +396,11 @@ function readPlugin(ended: Ended) {
     const how = code === 3 ? 'the plugin says UNKNOWN' : `the plugin gave no verdict (${describeEnd(code, killedBy)})`
     throw new Unknown(message === undefined ? how : `${how}: "${shorten(message)}"`)
   }
-  return { ...readProgram(ended), result: verdict, nagios: verdict, message, perfdata: parsePerfdata(output.perfdata) }
+  return { ...readProgram(ended), nagios: verdict, message, perfdata: parsePerfdata(output.perfdata) }
+}
+
+function describeEnd(code: number | null, killedBy: string | null): string {
+  return killedBy === null ? `exit ${code}` : `killed by ${killedBy}`
 }
 
 function findFirstLine(text: string): string | undefined {

@@ -3,31 +3,25 @@
  *
  *   host:
  *     module: host_probe
- *     period: 30
+ *     period: 60
  *     query:
  *       paths: [/]                 # a path on each file system to look at
+ *       ntp_server: localhost      # asked for the time (SNTP); without it clock_offset_ms is not known
+ *       ntp_port: 123
  *       timeout: 5                 # seconds; a disk that hangs for nine tenths of it is dead
  *     success_criteria:            # default: none; needed
- *       disk_free_percent: { type: gte, query: 5 }     # of the fullest path; of one path: 'disk_free_percent:/'
+ *       disk_free_percent: { type: gte, query: 5 }     # of the fullest path; of one: 'disk_free_percent:/'
  *       inodes_free_percent: { type: gte, query: 5 }
  *       mem_available_percent: { type: gte, query: 5 }
  *       load_per_core: { type: lt, query: 20 }
- *
- *   clock:
- *     module: host_probe
- *     period: 60                   # a time server counts who asks; take one of your own
- *     query:
- *       ntp_server: localhost      # asked once for the time (SNTP); without it clock_offset_ms is not known
- *       ntp_port: 123
- *     success_criteria:
  *       clock_offset_ms: { type: between, query: [-500, 500] }
  *
  * Free are the blocks that programs of any user may still take, as in `df`. A path that is not there, or whose disk does not
  * answer, is dead. Memory is what the kernel calls available; in a container with a limit of its own, the lower of that and
  * what the container may still take (its limit less what it uses, without page cache that is easily given up). A limit
  * within this host, such as systemd's MemoryMax for DeadPool, is none of the host. Load is of the whole host, by its cores. A
- * time server that does not answer, or is not synchronised itself, makes a probe unknown that judges clock_offset_ms, and no
- * other; it is waited for, so give the clock a probe of its own.
+ * time server that does not answer, or is not synchronised itself, leaves unknown a probe that judges clock_offset_ms and finds
+ * nothing else wrong. It counts who asks: take one of your own.
  */
 import { randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'

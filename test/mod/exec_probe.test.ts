@@ -57,7 +57,6 @@ describe('Probe of a program', () => {
   test('Probe reports how it ended and what it wrote', async () => {
     const { time_ms, ...facts } = await observe(Probe, sh('echo out; echo "  " >&2; echo err >&2; exit 0'))
     assert.deepEqual(facts, {
-      result: 'exit 0',
       exit_code: 0,
       signal: undefined,
       stdout: 'out\n',
@@ -73,22 +72,22 @@ describe('Probe of a program', () => {
     {
       name: 'an exit code, with what it says on stderr',
       script: 'echo listing; echo "psql: FATAL: no" >&2; exit 2',
-      reason: 'result: "exit 2" is none of "exit 0", "OK", "WARNING" (message: "psql: FATAL: no")',
+      reason: 'exit_code: 2 is not 0 (message: "psql: FATAL: no")',
     },
     {
       name: 'an exit code, with what it says on stdout',
       script: 'echo "localhost:5432 - no response"; exit 2',
-      reason: 'result: "exit 2" is none of "exit 0", "OK", "WARNING" (message: "localhost:5432 - no response")',
+      reason: 'exit_code: 2 is not 0 (message: "localhost:5432 - no response")',
     },
     {
       name: 'an exit code alone',
       script: 'exit 127',
-      reason: 'result: "exit 127" is none of "exit 0", "OK", "WARNING"',
+      reason: 'exit_code: 127 is not 0',
     },
     {
       name: 'a signal',
       script: 'kill -SEGV $$',
-      reason: 'result: "killed by SIGSEGV" is none of "exit 0", "OK", "WARNING"',
+      reason: 'exit_code: the check reported no exit_code (signal: "SIGSEGV")',
     },
   ]
   for (const { name, script, reason } of dead) {
@@ -103,9 +102,10 @@ describe('Probe of a program', () => {
   })
 
   test('Probe quotes the program after the reason of any criterion', async () => {
-    const criteria = { exit_code: { type: 'equals', query: 0 } }
-    const outcome = await check(Probe, sh('echo "no space" >&2; exit 4'), criteria)
-    assert.deepEqual(outcome, { kind: 'dead', reason: 'exit_code: 4 is not 0 (message: "no space")' })
+    const criteria = { stdout: { type: 'contains', query: 'yes' } }
+    const outcome = await check(Probe, sh('echo no; echo "no space" >&2; exit 4'), criteria)
+    assert.equal(outcome.kind, 'dead')
+    assert.match(outcome.reason, /^stdout: .*"yes".* \(message: "no space"\)$/)
   })
 
   test('Probe hands on each argument as it is, without a shell', async () => {
@@ -390,8 +390,15 @@ describe('Probe at the end of a check', () => {
   test('Probe leaves nothing behind in 300 checks that fail', () =>
     assertNothingLeft(Probe, { command: ['/nowhere/check'] }, { kind: 'unknown' }))
 
-  test('Probe leaves nothing behind in checks that run out of time', () =>
-    assertNothingLeft(Probe, { command: ['sleep', '100'], timeout: 0.02 }, { kind: 'dead', count: 50 }))
+  test('Probe leaves nothing behind in checks that run out of time', async () => {
+    const open = () => process.getActiveResourcesInfo().filter((name) => /Pipe|Process|Timeout/.test(name)).length
+    const before = open()
+    const marker = `1001.${process.pid}`
+    const checks = Array.from({ length: 30 }, () => check(Probe, { command: ['sleep', marker], timeout: 0.5 }))
+    for (const { kind } of await Promise.all(checks)) assert.equal(kind, 'dead')
+    await waitFor('the end of the pipes', () => open() <= before || undefined)
+    assert.equal(spawnSync('pgrep', ['-f', `sleep ${marker}`]).status, 1)
+  })
 })
 
 describe('Probe of a plugin', () => {
@@ -407,7 +414,6 @@ describe('Probe of a plugin', () => {
     const { time_ms, stdout, ...facts } = await observe(Probe, plugin(output))
     assert.equal(stdout, output)
     assert.deepEqual(facts, {
-      result: 'OK',
       exit_code: 0,
       signal: undefined,
       stderr: '',
@@ -480,7 +486,7 @@ describe('Probe of a plugin', () => {
       name: 'CRITICAL',
       code: 2,
       kind: 'dead',
-      reason: 'result: "CRITICAL" is none of "exit 0", "OK", "WARNING" (message: "DISK - / 96 MB")',
+      reason: 'exit_code: 2 is none of 0, 1 (message: "DISK - / 96 MB")',
     },
     { name: 'UNKNOWN', code: 3, kind: 'unknown', reason: 'the plugin says UNKNOWN: "DISK - / 96 MB"' },
     {
@@ -524,7 +530,7 @@ describe('Probe of the Monitoring Plugins', { skip: missingPlugins }, () => {
     assert.deepEqual(await check(Probe, disk('-w', '100%', '-c', '0')), { kind: 'alive' })
     const full = await check(Probe, disk('-w', '100%', '-c', '100%'))
     assert.equal(full.kind, 'dead')
-    assert.match(full.reason, /^result: "CRITICAL" is none of .* \(message: "DISK CRITICAL - free space: \/ .*"\)$/)
+    assert.match(full.reason, /^exit_code: 2 is none of 0, 1 \(message: "DISK CRITICAL - free space: \/ .*"\)$/)
   })
 
   test('Probe reads check_load', async () => {
@@ -544,7 +550,7 @@ describe('Probe of the Monitoring Plugins', { skip: missingPlugins }, () => {
       assert.equal((perfdata as Record<string, { unit: string }>).time?.unit, 's')
       const { kind, reason } = (await check(Probe, ask(name, 1))) as { kind: string; reason: string }
       assert.equal(kind, 'dead')
-      assert.match(reason, /^result: "CRITICAL" is none of .* \(message: ".*[Cc]onnect.*"\)$/)
+      assert.match(reason, /^exit_code: 2 is none of 0, 1 \(message: ".*[Cc]onnect.*"\)$/)
     }
   })
 
