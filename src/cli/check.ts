@@ -7,7 +7,8 @@ import { createRedactor } from '../config/secrets.ts'
 import { quote } from '../criteria/quote.ts'
 import { toOneLine } from '../log/line-text.ts'
 import { createCatalog, moduleFolderOf } from '../modules/catalog.ts'
-import type { Facts, ProbeLog } from '../modules/define-probe.ts'
+import type { ProbeLog } from '../modules/define-probe.ts'
+import { copyFacts } from '../modules/thrown.ts'
 import { suggest } from '../suggest.ts'
 import { type CheckResult, runCheck } from '../watchman/check.ts'
 import { prepareProbe, type ReadyProbe } from '../watchman/prepare.ts'
@@ -86,21 +87,7 @@ async function checkOne(ready: ReadyProbe, say: (line: string) => void): Promise
   const log = createLog(`${ready.config.name}: `, say)
   const result = await runCheck(ready, { log, stalls: { between: () => 0 } })
   ready.close()
-  return { probe: ready.config, ...result, facts: result.facts && readAll(result.facts) }
-}
-
-/** The facts as they are now; one that could not be asked for is left out. */
-function readAll(facts: Facts): Facts {
-  const names = Object.keys(facts)
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      try {
-        return [[name, facts[name]]]
-      } catch {
-        return [] // the outcome says why, where the fact is judged
-      }
-    }),
-  )
+  return { probe: ready.config, ...result, facts: result.facts && copyFacts(result.facts).facts }
 }
 
 function createLog(prefix: string, say: (line: string) => void): ProbeLog {

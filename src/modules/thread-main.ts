@@ -9,7 +9,7 @@ import { describeProbe, prepareQuery } from './local.ts'
 import { type LookupWatch, watchLookups } from './lookup.ts'
 import type { PreparedQuery } from './module.ts'
 import type { ThreadReply, ThreadRequest, ThreadStart } from './thread-messages.ts'
-import { copyError } from './thrown.ts'
+import { copyError, copyFacts } from './thrown.ts'
 
 const SCHEME = 'deadpool-library:'
 
@@ -94,7 +94,7 @@ export async function runModuleThread({ file }: ThreadStart): Promise<void> {
       const query = queries.get(key)
       if (!query) throw new Error('the query was not prepared')
       const observe = () => query.observe(controller.signal, createThreadLog(id, reply))
-      reply({ kind: 'facts', id, facts: await watchLookups(createThreadWatch(id, reply), observe) })
+      reply({ kind: 'facts', id, ...copyFacts(await watchLookups(createThreadWatch(id, reply), observe)) })
     } catch (error) {
       reply({ kind: 'error', id, error: copyError(error) })
     } finally {

@@ -14,7 +14,8 @@ export type ThreadReply =
   | { kind: 'ready'; description: Description }
   | { kind: 'failed'; reason: string }
   | ({ kind: 'prepared'; id: number } & Pick<PreparedQuery, 'problems' | 'facts' | 'criteria' | 'timeoutMs'>)
-  | { kind: 'facts'; id: number; facts: Facts }
+  /** `unread` are the facts that could not be asked for. */
+  | { kind: 'facts'; id: number; facts: Facts; unread: Record<string, ThrownInThread> }
   | { kind: 'error'; id: number; error: ThrownInThread }
   /** The check waits for the resolver, or no longer does. */
   | { kind: 'resolving'; id: number; name: string | undefined }

@@ -8,7 +8,7 @@ import { Unknown } from './errors.ts'
 import { currentLookupWatch, type LookupWatch } from './lookup.ts'
 import { type Description, ModuleError, type PreparedQuery } from './module.ts'
 import type { ThreadReply, ThreadRequest, ThreadStart } from './thread-messages.ts'
-import { reviveError } from './thrown.ts'
+import { reviveError, reviveFacts } from './thrown.ts'
 
 /** A module that has not said that it is ready after this long is taken for one that loops. */
 const LOAD_TIMEOUT_MS = 5000
@@ -181,7 +181,7 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       const reply = await ask(run, { kind: 'check', id, key }, log)
-      if (reply.kind === 'facts') return reply.facts
+      if (reply.kind === 'facts') return reviveFacts(reply.facts, reply.unread)
       throw reply.kind === 'error' ? reviveError(reply.error) : new ModuleError('it answered out of turn')
     } finally {
       signal.removeEventListener('abort', onAbort)

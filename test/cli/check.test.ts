@@ -100,3 +100,24 @@ test('check() refuses a name that no probe has, and mistakes of the probes it is
     /probes\.wrong\.query\.url: 5 is not a text$/.test(error.lines.join()),
   )
 })
+
+test('check() leaves out a fact that could not be asked for', async (context) => {
+  const folder = makeFolder(context)
+  const file = join(folder, 'deadpool.yml')
+  const query = "{ ntp_server: '127.0.0.1', ntp_port: 1 }"
+  const criteria = '{ clock_offset_ms: { type: lt, query: 5 } }'
+  writeFileSync(
+    file,
+    `WEB: { access_token: abcdefgh, name: dc1 }
+probes: { clock: { module: host_probe, query: ${query}, success_criteria: ${criteria} } }
+`,
+  )
+  const run = (json: boolean) => check(loadConfig(file, { env: {} }), ['clock'], { carried, json, onLog: () => {} })
+  const { out, code } = await run(false)
+  assert.match(out, /^clock is unknown: the time server 127\.0\.0\.1:1 cannot be asked \(ECONNREFUSED\)\n/)
+  assert.match(out, /\n {2}uptime_s +\d+\n/)
+  assert.doesNotMatch(out, /clock_offset_ms/)
+  assert.equal(code, 2)
+  const [{ facts }] = JSON.parse((await run(true)).out)
+  assert.equal(typeof facts.uptime_s, 'number')
+})

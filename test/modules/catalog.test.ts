@@ -104,6 +104,18 @@ test('createCatalog() keeps the kinds of errors across threads', () =>
     await assert.rejects(observe('bug'), { name: 'TypeError' })
   }))
 
+test('createCatalog() lets a fact that could not be asked for leave the others to be judged, across threads', () =>
+  withCatalog(async (catalog) => {
+    const { observe, timeoutMs } = await (await catalog.open('half')).prepare({})
+    const judge = (value: unknown) => (value === 'fine' ? undefined : 'is bad')
+    const outcomeOf = async (...names: string[]) => {
+      const criteria = names.map((fact) => ({ fact, judge }))
+      return (await runCheck({ observe, timeoutMs, criteria }, QUIET)).outcome
+    }
+    assert.deepEqual(await outcomeOf('word'), { kind: 'alive' })
+    assert.deepEqual(await outcomeOf('word', 'clock'), { kind: 'unknown', reason: 'no time server answers' })
+  }))
+
 test('createCatalog() passes on what a module in a thread logs', () =>
   withCatalog(async (catalog) => {
     const lines: string[] = []
