@@ -218,8 +218,8 @@ describe('Probe that cannot run the program', () => {
     },
     {
       name: 'is a folder',
-      query: { command: ['/tmp'] },
-      reason: '"/tmp" cannot be run: there is no such program on this host',
+      query: { command: ['/etc'] },
+      reason: '"/etc" cannot be run: there is no such program on this host',
     },
     {
       name: 'is not executable',
