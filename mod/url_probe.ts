@@ -494,10 +494,11 @@ function openSocket({ host, port }: Hop['peer'], check: Check): Socket {
   const socket = connect({ host, port, lookup: find, noDelay: true } as TcpNetConnectOpts)
   check.opened.push(socket)
   check.seen = {}
+  // It comes for each address that was found.
   socket.once('lookup', () => {
     knownAt = addTime(times, 'dns_ms', startedAt)
   })
-  socket.once('connect', () => {
+  socket.on('connect', () => {
     check.readyAt = addTime(times, 'connect_ms', knownAt)
     check.seen.remote_ip = socket.remoteAddress
   })

@@ -132,14 +132,15 @@ describe('nginx', { skip }, () => {
   })
 
   test('probe() takes as long for each part as that took', async (t) => {
-    t.mock.method(dns.promises, 'lookup', () => sleep(60, [{ address: '127.0.0.1', family: 4 }]))
+    const addresses = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }))
+    t.mock.method(dns.promises, 'lookup', () => sleep(60, addresses))
     const server = http.createServer((_request, response) => setTimeout(() => response.end('late'), 80))
     const port = await listen(t, server)
     const facts = await observe(Probe, { url: `http://slow.test:${port}/` })
     const [dnsMs, connectMs, firstMs] = [facts.dns_ms, facts.connect_ms, facts.first_byte_ms].map(Number)
-    assert.ok(dnsMs && dnsMs >= 59 && dnsMs < 79, `look-up ${dnsMs}`)
-    assert.ok(firstMs && firstMs >= 79 && firstMs < 140, `first byte ${firstMs}`)
-    assert.ok(connectMs !== undefined && connectMs < 40, `connection ${connectMs}`)
+    assert.ok(dnsMs && dnsMs >= 59 && dnsMs < 115, `look-up ${dnsMs}`)
+    assert.ok(firstMs && firstMs >= 79 && firstMs < 135, `first byte ${firstMs}`)
+    assert.ok(connectMs !== undefined && connectMs < 50, `connection ${connectMs}`)
   })
 
   const versions: { name: string; query: () => Query; protocol: string }[] = [
@@ -434,6 +435,18 @@ describe('nginx', { skip }, () => {
       assert.match(String((await observe(Probe, unsecured(way))).body), /^plain /)
       assert.deepEqual([...new Set(looked.mock.calls.map((call) => call.arguments[0]))], ['proxy.test'])
       await assertDead(secured({ proxy: way.proxy }), 'proxy: unable to verify the first certificate')
+      for (let moment = 0; moment < 16; moment++) {
+        const over = new Error('over')
+        const controller = new AbortController()
+        const asking = observe(Probe, secured({ ...way, http_version: moment % 2 ? '1.1' : '2' }), controller.signal)
+        const outcome = asking.then(
+          () => over,
+          (error) => error,
+        )
+        await sleep(moment)
+        controller.abort(over)
+        assert.equal(await outcome, over)
+      }
       looked.mock.restore()
       await assertNothingOpen()
     })
@@ -521,7 +534,7 @@ describe('nginx', { skip }, () => {
 
     for (const name of names) {
       // A tunnel takes its time: the proxy waits before it sends little.
-      const count = name.includes('tunnel') ? 30 : 300
+      const count = name.includes('tunnel') ? 30 : name === 'HTTP/2' ? 100 : 300
       test(`probe() over ${name} leaves nothing, however often it asks`, () =>
         assertNothingLeft(Probe, wayOf(name), { count }))
 
@@ -531,13 +544,12 @@ describe('nginx', { skip }, () => {
           const over = new Error('over')
           const controller = new AbortController()
           const outcome = observe(Probe, query, controller.signal).then(
-            () => undefined,
+            () => over,
             (error) => error,
           )
           await sleep(moment)
           controller.abort(over)
-          const error = await outcome
-          assert.ok(error === undefined || error === over, String(error))
+          assert.equal(await outcome, over)
         }
         await assertNothingOpen()
       })
