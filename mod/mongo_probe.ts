@@ -23,7 +23,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe } from 'node:diagnostics_channel'
-import { promises as dns, getServers } from 'node:dns'
+import dns from 'node:dns'
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import {
@@ -46,6 +46,7 @@ import {
   MongoNetworkError,
   MongoServerError,
   MongoServerSelectionError,
+  ObjectId,
   type ServerDescription,
   type TopologyDescription,
 } from 'mongodb'
@@ -152,8 +153,8 @@ export const Probe = defineProbe({
       link.kept = link.sockets.size
       keep.leave(link, end)
     } else {
-      // With good manners: the server is told to forget the session.
-      await during(link, signal, () => link.client.close())
+      // With good manners: the server is told to forget the session. Without a primary the driver would wait for one to tell.
+      if (query.direct || facts.writable_primary) await during(link, signal, () => link.client.close())
       end(link)
     }
     return facts
@@ -325,6 +326,8 @@ async function reuse(link: Link, query: Query, signal: AbortSignal): Promise<Ask
 
 async function askHello({ client, hellos }: Link, { read_preference }: Query): Promise<Document> {
   const hello = await client.db('admin').command({ hello: 1 }, { readPreference: read_preference })
+  const fault = tidyHello(hello)
+  if (fault) throw fault
   hellos.set(hello.me ?? '', hello)
   return hello
 }
@@ -344,9 +347,8 @@ function watchServers(link: Link, query: Query): Promise<void> {
     else if (isWhole) reject(explainServers(link, query))
   }
   link.client.on('serverHeartbeatSucceeded', ({ connectionId: address, reply }) => {
-    const { hosts = [], passives = [], arbiters = [] } = reply as Record<string, string[]>
-    if (hosts.length + passives.length + arbiters.length > MAX_MEMBERS) {
-      link.fault = new Dead(`names more than ${MAX_MEMBERS} members of its set`)
+    link.fault ??= tidyHello(reply)
+    if (link.fault) {
       reject(link.fault)
       end(link)
     }
@@ -363,6 +365,47 @@ function watchServers(link: Link, query: Query): Promise<void> {
     link.topology = newDescription
   })
   return promise
+}
+
+const address = z.string().refine((text) => URL.canParse(`mongodb://${text}`))
+const addresses = z.array(address).nullish()
+
+/** What is read of the answer to `hello`, in the types that the driver takes for granted; what else it would read is left out. */
+const helloSchema = z.object({
+  ok: z.number(),
+  isWritablePrimary: z.boolean().optional(),
+  ismaster: z.boolean().optional(),
+  secondary: z.boolean().optional(),
+  arbiterOnly: z.boolean().optional(),
+  hidden: z.boolean().optional(),
+  isreplicaset: z.boolean().optional(),
+  msg: z.string().optional(),
+  setName: z.string().nullish(),
+  me: address.nullish(),
+  primary: address.nullish(),
+  hosts: addresses,
+  passives: addresses,
+  arbiters: addresses,
+  electionId: z.instanceof(ObjectId).nullish(),
+  setVersion: z.number().nullish(),
+  minWireVersion: z.number().optional().catch(undefined),
+  maxWireVersion: z.number().optional().catch(undefined),
+  logicalSessionTimeoutMinutes: z.number().nullish().catch(undefined),
+  tags: z.record(z.string(), z.string()).optional().catch(undefined),
+})
+
+/**
+ * Leaves of an answer to `hello` what the driver can read. It does so on its own after this, and where that fails nobody
+ * catches what it throws.
+ */
+function tidyHello(hello: Document): Dead | undefined {
+  const { success, data, error } = helloSchema.safeParse(hello)
+  for (const key of Object.keys(hello)) delete hello[key]
+  if (!success) return new Dead(`answers hello with a "${String(error.issues[0]?.path[0])}" that MongoDB does not have`)
+  const count = [data.hosts, data.passives, data.arbiters].reduce((sum, list) => sum + (list?.length ?? 0), 0)
+  if (count > MAX_MEMBERS) return new Dead(`names more than ${MAX_MEMBERS} members of its set`)
+  Object.assign(hello, data)
+  return undefined
 }
 
 const WRITABLE: ReadonlySet<string> = new Set(['RSPrimary', 'Standalone', 'Mongos', 'LoadBalancer'])
@@ -405,7 +448,8 @@ interface MemberStatus {
 }
 
 function readStatus(status: Document, arbiters: ReadonlySet<string>) {
-  const members = (Array.isArray(status.members) ? status.members : []) as MemberStatus[]
+  const listed: unknown[] = Array.isArray(status.members) ? status.members : []
+  const members = listed.filter((member) => typeof member === 'object' && member !== null) as MemberStatus[]
   const healthy = members.filter(({ health, state }) => health === 1 && [PRIMARY, SECONDARY, ARBITER].includes(state))
   const bearing = members.filter(({ name, state }) => state !== ARBITER && !arbiters.has(name))
   const standing = healthy.filter((member) => bearing.includes(member)).length
@@ -428,8 +472,8 @@ function readMajority({ writeMajorityCount, writableVotingMembersCount }: Docume
 function readLag(healthy: MemberStatus[]): { lag_seconds?: number } {
   const primary = healthy.find(({ state }) => state === PRIMARY)?.optimeDate
   const others = healthy.filter(({ state }) => state === SECONDARY).map(({ optimeDate }) => Number(optimeDate))
-  if (!primary || others.length === 0) return {}
-  return { lag_seconds: Math.max(0, Math.round((Number(primary) - Math.min(...others)) / 1000)) }
+  const lag = Math.round((Number(primary) - Math.min(...others)) / 1000)
+  return Number.isFinite(lag) ? { lag_seconds: Math.max(0, lag) } : {}
 }
 
 async function proveWrite({ client }: Link, { write, timeout }: Query): Promise<{ writable?: true }> {
@@ -522,14 +566,17 @@ function explainError(thrown: unknown): unknown {
   if (thrown instanceof Dead || thrown instanceof Unknown || !(thrown instanceof Error)) return thrown
   const { cause, message } = thrown
   if (thrown instanceof MongoMissingDependencyError) return new Unknown(message, { cause: thrown })
-  if (thrown instanceof MongoServerError) return new Dead(message, { cause: thrown })
+  if (thrown instanceof MongoServerError) {
+    // Its words where the server had none.
+    return new Dead(message === 'n/a' ? 'answers with an error without words' : message, { cause: thrown })
+  }
   if (thrown instanceof MongoNetworkError && cause instanceof Error) {
     return cause.name.startsWith('Mongo') ? explainError(cause) : explainNetworkError(cause)
   }
   const [, closed] = /^connection \S+ to (\S+) closed$/.exec(message) ?? []
   if (closed) return new Dead(`${closed} closed the connection`, { cause: thrown })
   // What cannot be parsed ends in an error of the parser, which is not a bug here.
-  if (/^(BSON|Range|Type)/.test(thrown.name))
+  if (/^(BSON|Range)/.test(thrown.name))
     return new Dead(`answers in something else than BSON: ${message}`, { cause: thrown })
   return thrown.name.startsWith('Mongo') ? new Dead(message, { cause: thrown }) : explainNetworkError(thrown)
 }
@@ -566,13 +613,18 @@ function describeHello(hello: Document | undefined, { replica_set }: Query): str
  */
 async function resolveSeeds({ url, timeout }: Query, signal: AbortSignal): Promise<string> {
   const { hostname: name, pathname, searchParams } = new URL(url)
-  const resolver = new dns.Resolver({ timeout: Math.ceil(timeout * 400), tries: 2 })
-  resolver.setServers(getServers())
+  const servers = dns.getServers()
+  const resolver = new dns.promises.Resolver({
+    timeout: Math.ceil((timeout * 800) / Math.max(1, servers.length)),
+    tries: 1,
+  })
+  resolver.setServers(servers)
   const cancel = () => resolver.cancel()
   signal.addEventListener('abort', cancel)
   try {
     const service = `_${searchParams.get('srvServiceName') ?? 'mongodb'}._tcp.${name}`
     const texts = resolver.resolveTxt(name).catch(explainMissing(name, () => []))
+    texts.catch(() => {}) // where the other look-up fails, nobody waits for this one
     const records = await resolver.resolveSrv(service).catch(
       explainMissing(service, () => {
         throw new Dead(`no SRV record is known for ${service}`)
@@ -606,6 +658,7 @@ function explainMissing<T>(name: string, missing: () => T) {
 function findUrlFault(text: string): string | undefined {
   if (!/^mongodb(\+srv)?:\/\//.test(text)) return 'is not a MongoDB URL; write it like mongodb://localhost:27017'
   if (/^[^:]*:\/\/[^/?]*@/.test(text)) return 'has a user or password; write them as user and password'
+  if (/[?&]loadBalanced=/i.test(text)) return 'has the option loadBalanced, which is not supported'
   const own = { readPreference: 'read_preference', directConnection: 'direct' }
   for (const [option, key] of Object.entries(own)) {
     if (new RegExp(`[?&]${option}=`, 'i').test(text)) return `has the option ${option}; write it as ${key}`

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { after, describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Binary, BSON, type Document } from 'bson'
-import * as packet from 'dns-packet'
+import packet from 'dns-packet'
 import { Probe } from '../../mod/mongo_probe.ts'
 import type { Outcome } from '../../src/verdict/state.ts'
 import { createCertificate, findMissingOpenssl } from '../servers/certificates.ts'
@@ -48,7 +48,14 @@ async function facts(query: Query): Promise<Record<string, unknown>> {
   return rest
 }
 
-/** Timers, sockets and the like that this process holds. */
+/** Fails when this process holds a timer, a socket or the like a second after the check. */
+async function assertNothingOpen(): Promise<void> {
+  // Without a timer of its own until something is left.
+  for (let i = 0; i < 20 && listResources().length > 0; i++) await new Promise(setImmediate)
+  for (let i = 0; i < 50 && listResources().length > 0; i++) await sleep(20)
+  assert.deepEqual(listResources(), [])
+}
+
 function listResources(): string[] {
   return process.getActiveResourcesInfo().filter((name) => /^(Timeout|TCP|TLS|GetAddrInfo|UDP)/.test(name))
 }
@@ -266,8 +273,7 @@ describe('dead', () => {
     assert.deepEqual(alone, { kind: 'dead', reason: 'timed out after 300 ms', cause: 'timeout' })
     set.members[0].resume()
     assert.deepEqual(await check(Probe, { ...query, timeout: '2s' }), alive)
-    await sleep(50)
-    assert.deepEqual(listResources(), [])
+    await assertNothingOpen()
   })
 
   test('Probe says that a host is of another set', async (t) => {
@@ -389,14 +395,17 @@ function frame(
   return Buffer.concat([head, body]).toString('base64')
 }
 
+/** Documents within documents, made without the recursion that reads them. */
 function nest(depth: number): Buffer {
-  // Documents within documents, each in the field "a", made without the recursion that reads them.
-  const buffer = Buffer.alloc(depth * 8 + 5)
+  const inner = Buffer.alloc(depth * 8 + 5)
   for (let i = 0; i <= depth; i++) {
-    buffer.writeInt32LE((depth - i) * 8 + 5, i * 7)
-    if (i < depth) buffer.write('\x03a\0', i * 7 + 4, 'latin1')
+    inner.writeInt32LE((depth - i) * 8 + 5, i * 7)
+    if (i < depth) inner.write('\x03a\0', i * 7 + 4, 'latin1')
   }
-  return buffer
+  const head = Buffer.from(BSON.serialize({ ok: 1 })).subarray(0, -1)
+  const whole = Buffer.concat([head, Buffer.from('\x03a\0', 'latin1'), inner, Buffer.alloc(1)])
+  whole.writeInt32LE(whole.length, 0)
+  return whole
 }
 
 describe('hostile servers', () => {
@@ -406,7 +415,7 @@ describe('hostile servers', () => {
     done: false,
     payload: new Binary(Buffer.from(`r=x,s=QSXCR+Q6sek8bf92,i=${i}`)),
   })
-  const cases: { name: string; state: Partial<MemberState>; query?: Query; reason: string | RegExp }[] = [
+  const cases: { name: string; state: Partial<MemberState>; query?: Query; reason?: string | RegExp }[] = [
     {
       name: 'a message without end',
       state: { raw: { buildInfo: frame({ ok: 1 }, { length: 2_000_000_000 }) } },
@@ -456,7 +465,6 @@ describe('hostile servers', () => {
     {
       name: 'a document within a document, 100,000 times',
       state: { raw: { buildInfo: frame(nest(100_000)) } },
-      reason: /^answers in something else than BSON: /,
     },
     {
       name: 'a document that ends too soon',
@@ -464,22 +472,113 @@ describe('hostile servers', () => {
       reason: /^answers in something else than BSON: /,
     },
     {
-      name: 'another type than a text',
-      state: { replies: { hello: { setName: { $code: 1 }, me: 7, hosts: 7 } } },
-      reason: /./,
+      name: 'other types in the answer to the question',
+      state: { replies: { hello: { setName: { $code: 1 }, me: 7, hosts: 7, arbiters: 7, primary: 7 } } },
+    },
+    {
+      name: 'hosts of another type: 7',
+      state: { role: 'secondary', set: 'rs0', me: 'a:1', hosts: ['a:1'], replies: { ismaster: { hosts: 7 } } },
+    },
+    {
+      name: 'hosts of another type: [7, null]',
+      state: { role: 'secondary', set: 'rs0', me: 'a:1', hosts: ['a:1'], replies: { ismaster: { hosts: [7, null] } } },
+    },
+    {
+      name: 'setName of another type: { a: 1 }',
+      state: { role: 'secondary', set: 'rs0', me: 'a:1', hosts: ['a:1'], replies: { ismaster: { setName: { a: 1 } } } },
+    },
+    {
+      name: 'me of another type: 7',
+      state: { role: 'secondary', set: 'rs0', me: 'a:1', hosts: ['a:1'], replies: { ismaster: { me: 7 } } },
+    },
+    {
+      name: 'topologyVersion of another type: 7',
+      state: {
+        role: 'secondary',
+        set: 'rs0',
+        me: 'a:1',
+        hosts: ['a:1'],
+        replies: { ismaster: { topologyVersion: 7 } },
+      },
+    },
+    {
+      name: 'electionId of another type: 7',
+      state: { role: 'secondary', set: 'rs0', me: 'a:1', hosts: ['a:1'], replies: { ismaster: { electionId: 7 } } },
+    },
+    {
+      name: '$clusterTime of another type: 7',
+      state: { role: 'secondary', set: 'rs0', me: 'a:1', hosts: ['a:1'], replies: { ismaster: { $clusterTime: 7 } } },
+    },
+    {
+      name: 'maxWireVersion of another type: []',
+      state: {
+        role: 'secondary',
+        set: 'rs0',
+        me: 'a:1',
+        hosts: ['a:1'],
+        replies: { ismaster: { maxWireVersion: [] } },
+      },
+    },
+    {
+      name: 'lastWrite of another type: 7',
+      state: { role: 'secondary', set: 'rs0', me: 'a:1', hosts: ['a:1'], replies: { ismaster: { lastWrite: 7 } } },
+    },
+    {
+      name: 'saslSupportedMechs of another type: 7',
+      state: {
+        role: 'secondary',
+        set: 'rs0',
+        me: 'a:1',
+        hosts: ['a:1'],
+        replies: { ismaster: { saslSupportedMechs: 7 } },
+      },
+    },
+    {
+      name: 'primary of another type: 7',
+      state: { role: 'secondary', set: 'rs0', me: 'a:1', hosts: ['a:1'], replies: { ismaster: { primary: 7 } } },
+    },
+    {
+      name: 'tags of another type: 7',
+      state: { role: 'secondary', set: 'rs0', me: 'a:1', hosts: ['a:1'], replies: { ismaster: { tags: 7 } } },
+    },
+    {
+      name: 'compression of another type: 7',
+      state: { role: 'secondary', set: 'rs0', me: 'a:1', hosts: ['a:1'], replies: { ismaster: { compression: 7 } } },
+    },
+    {
+      name: "arbiters of another type: ['x:99999999', '']",
+      state: {
+        role: 'secondary',
+        set: 'rs0',
+        me: 'a:1',
+        hosts: ['a:1'],
+        replies: { ismaster: { arbiters: ['x:99999999', ''] } },
+      },
+    },
+    {
+      name: 'members that are no list',
+      state: { role: 'primary', set: 'rs0', replies: { replSetGetStatus: { members: 7, writeMajorityCount: 'x' } } },
+    },
+    {
+      name: 'members that are no records',
+      state: {
+        role: 'primary',
+        set: 'rs0',
+        status: { members: [] },
+        replies: { replSetGetStatus: { members: [7, null, 'x', { optimeDate: 'x', health: 1, state: 2 }] } },
+      },
     },
   ]
   for (const { name, state, query, reason } of cases) {
     test(`Probe is not harmed by ${name}`, async (t) => {
       const { url } = await start(t, state)
       const outcome = await check(Probe, { url, timeout: '3s', ...query })
-      if (name.startsWith('another type')) return assert.notEqual(outcome.kind, 'unknown')
-      assert.equal(outcome.kind, 'dead')
-      const said = outcome.kind === 'dead' ? outcome.reason : ''
+      assert.notEqual(outcome.kind, 'unknown', JSON.stringify(outcome))
+      const said = outcome.kind === 'dead' ? outcome.reason : 'nothing'
+      assert.doesNotMatch(said, /timed out/)
       if (reason instanceof RegExp) assert.match(said, reason)
-      else assert.equal(said, reason)
-      await sleep(50)
-      assert.deepEqual(listResources(), [])
+      else if (reason !== undefined) assert.equal(said, reason)
+      await assertNothingOpen()
     })
   }
 })
@@ -488,6 +587,8 @@ describe('one attempt', () => {
   test('Probe has one connection to ask and one to each member, asks once, and tells the server of its end', async (t) => {
     const set = await startSet(t)
     assert.deepEqual(await check(Probe, { url: set.url }), alive)
+    await assertNothingOpen()
+    while ((await set.members[0].count()).connections) await sleep(5)
     const [primary, second] = await Promise.all(set.members.map((member) => member.count()))
     const { opened, connections, hello, ismaster, buildInfo, replSetGetStatus, endSessions } = primary ?? {}
     assert.deepEqual(
@@ -495,19 +596,19 @@ describe('one attempt', () => {
       { opened: 2, connections: 0, hello: 1, ismaster: 2, buildInfo: 1, replSetGetStatus: 1, endSessions: 1 },
     )
     assert.deepEqual({ opened: second?.opened, ismaster: second?.ismaster }, { opened: 1, ismaster: 1 })
-    assert.deepEqual(listResources(), [])
+    await assertNothingOpen()
   })
 
   test('Probe leaves nothing behind after 300 checks', async (t) => {
     const { url } = await start(t, { user: USER })
     await assertNothingLeft(Probe, { url, user: USER.name, password: USER.password })
-    assert.deepEqual(listResources(), [])
+    await assertNothingOpen()
   })
 
   test('Probe leaves nothing behind after 300 checks of a set', async (t) => {
     const set = await startSet(t)
     await assertNothingLeft(Probe, { url: set.url })
-    assert.deepEqual(listResources(), [])
+    await assertNothingOpen()
   })
 
   test('Probe leaves nothing behind after 300 checks that fail', async (t) => {
@@ -517,19 +618,10 @@ describe('one attempt', () => {
     await assertNothingLeft(Probe, { url: set.url }, { kind: 'dead' })
     const { url } = await start(t, { user: USER })
     await assertNothingLeft(Probe, { url, user: USER.name, password: 'wr0ng' }, { kind: 'dead', count: 100 })
-    assert.deepEqual(listResources(), [])
+    await assertNothingOpen()
   })
 
-  const steps = [
-    'ismaster',
-    'saslStart',
-    'saslContinue',
-    'hello',
-    'buildInfo',
-    'replSetGetStatus',
-    'update',
-    'endSessions',
-  ]
+  const steps = ['ismaster', 'saslStart', 'saslContinue', 'hello', 'buildInfo', 'replSetGetStatus', 'update']
   for (const hangsAt of steps) {
     test(`Probe stops at once when it is cancelled while ${hangsAt} is not answered`, async (t) => {
       const set = await startSet(t, {
@@ -547,9 +639,8 @@ describe('one attempt', () => {
       const abortedAt = performance.now()
       await ended
       assert.ok(performance.now() - abortedAt < 100)
-      for (let i = 0; i < 50 && listResources().length > 0; i++) await sleep(10)
-      assert.deepEqual(listResources(), [])
-      assert.equal((await set.members[0].count()).connections, 0)
+      await assertNothingOpen()
+      while ((await set.members[0].count()).connections) await sleep(5)
     })
   }
 
@@ -564,8 +655,7 @@ describe('one attempt', () => {
       controller.abort(new Error('over'))
       await asking.catch((error: Error) => assert.equal(error.message, 'over'))
     }
-    for (let i = 0; i < 50 && listResources().length > 0; i++) await sleep(10)
-    assert.deepEqual(listResources(), [])
+    await assertNothingOpen()
   })
 })
 
@@ -586,8 +676,7 @@ describe('keep_connection', () => {
     await sleep(20)
     assert.deepEqual(await checkPrepared(Probe, prepared), alive)
     prepared.close()
-    await sleep(50)
-    assert.deepEqual(listResources(), [])
+    await assertNothingOpen()
   })
 
   test('Probe calls a kept connection dead that fails under the question', async (t) => {
@@ -602,7 +691,7 @@ describe('keep_connection', () => {
     pause()
     const late: Outcome = { kind: 'dead', reason: 'timed out after 300 ms', cause: 'timeout' }
     assert.deepEqual(await checkPrepared(Probe, prepared), late)
-    assert.deepEqual(listResources(), [])
+    await assertNothingOpen()
   })
 
   test('Probe sees with a kept connection that its host is no primary any more, with direct', async (t) => {
@@ -624,8 +713,7 @@ describe('keep_connection', () => {
     const prepared = await prepare(Probe, { url, keep_connection: true })
     for (let i = 0; i < 300; i++) assert.deepEqual(await checkPrepared(Probe, prepared), alive)
     prepared.close()
-    await sleep(50)
-    assert.deepEqual(listResources(), [])
+    await assertNothingOpen()
   })
 })
 
@@ -682,8 +770,7 @@ describe('TLS', { skip: findMissingOpenssl() }, () => {
       const { url, address } = await start(t, { tls })
       const found = await check(Probe, { url, ...query(tls.ca) })
       assert.deepEqual(JSON.parse(JSON.stringify(found).replace(address, 'ADDRESS')), outcome)
-      await sleep(20)
-      assert.deepEqual(listResources(), [])
+      await assertNothingOpen()
     })
   }
 })
