@@ -74,7 +74,7 @@ http {
   return { port, url: `http://127.0.0.1:${port}/_cat/health`, say, stop, start }
 }
 
-function canConnect(port: number): Promise<true | undefined> {
+export function canConnect(port: number): Promise<true | undefined> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1')
     socket.once('connect', () => {
