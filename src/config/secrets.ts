@@ -41,10 +41,13 @@ export function maskUrls(text: string): string {
   return text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"']*@/gi, '$1***@')
 }
 
+/** Under these keys stand names that people chose. */
+const NAMING_KEYS = ['probes', 'groups']
+
 /** Collects the secrets that a configuration holds: texts under secret keys, and what stands before the @ of URLs. */
 export function collectSecrets(value: unknown, isSecret = false): Set<string> {
   const found = new Set<string>()
-  const visit = (part: unknown, secret: boolean): void => {
+  const visit = (part: unknown, secret: boolean, hasNames = false): void => {
     if (typeof part === 'string') {
       if (secret) addHeaderSecret(found, part)
       for (const [, userinfo] of part.matchAll(/:\/\/([^\s/?#"']*)@/g)) addUserinfo(found, userinfo ?? '')
@@ -54,7 +57,10 @@ export function collectSecrets(value: unknown, isSecret = false): Set<string> {
       // {env: NAME} and {file: PATH} say where a secret is; they are none themselves.
       const isReference = secret && /^(?:env|file)$/.test(Object.keys(part).join())
       if (isReference) return
-      for (const [key, item] of Object.entries(part)) visit(item, secret || isSecretKey(key))
+      for (const [key, item] of Object.entries(part)) {
+        // A probe may be called `cookies`, and is no secret for that.
+        visit(item, secret || (!hasNames && isSecretKey(key)), !hasNames && NAMING_KEYS.includes(key))
+      }
     }
   }
   visit(value, isSecret)

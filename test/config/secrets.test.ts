@@ -41,6 +41,18 @@ test('createRedactor() takes out all secrets, the longest first, and leaves shor
   assert.equal(redact('abcdef abcd no'), '*** *** no')
 })
 
+test('collectSecrets() takes no name of a probe or group for the name of a secret', () => {
+  const query = { password: 's3cret-word', url: 'harmless' }
+  const probes = { cookies: { module: 'url_probe', query } }
+  for (const config of [
+    { probes },
+    { WatchMan: { probes } },
+    { probes, groups: { tokens: { members: ['cookies'] } } },
+  ]) {
+    assert.deepEqual([...collectSecrets(config)], ['s3cret-word'])
+  }
+})
+
 test('collectSecrets() takes neither the path of a file nor the name of a variable for a secret', () => {
   assert.deepEqual(
     [...collectSecrets({ access_token: [{ file: 'token' }, { env: 'TOKEN' }, 'abcdefgh'] })],
