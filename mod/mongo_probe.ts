@@ -164,6 +164,8 @@ export const Probe = defineProbe({
 /** A client of the driver with all that it opens. */
 interface Link {
   client: MongoClient
+  /** Names of servers that are being looked up. */
+  resolving: Set<string>
   sockets: Set<Socket>
   /** What each server said of itself when it was last asked, by its address. */
   hellos: Map<string, Document>
@@ -275,9 +277,11 @@ async function open(query: Query, signal: AbortSignal): Promise<Asked> {
   const url = query.url.startsWith('mongodb+srv:') ? await resolveSeeds(query, signal) : query.url
   const options = await createOptions(query, signal)
   signal.throwIfAborted()
-  const client = new MongoClient(url, options)
+  const resolving = new Set<string>()
+  const client = new MongoClient(url, { ...options, lookup: createLookup(resolving) })
   const link: Link = {
     client,
+    resolving,
     sockets: new Set(),
     hellos: new Map(),
     topology: undefined,
@@ -512,6 +516,17 @@ function findRole(hello: Document): string {
   return hello.arbiterOnly ? 'arbiter' : 'other'
 }
 
+function createLookup(resolving: Set<string>): NonNullable<MongoClientOptions['lookup']> {
+  const watched: typeof lookup = (name, options, callback) => {
+    resolving.add(name)
+    lookup(name, options, (...found) => {
+      resolving.delete(name)
+      callback(...found)
+    })
+  }
+  return watched as NonNullable<MongoClientOptions['lookup']>
+}
+
 async function createOptions(query: Query, signal: AbortSignal): Promise<MongoClientOptions> {
   const { user, password, auth_source, auth_mechanism, tls, replica_set, direct, read_preference, timeout } = query
   const hasUser = user !== undefined || auth_mechanism !== undefined
@@ -526,7 +541,6 @@ async function createOptions(query: Query, signal: AbortSignal): Promise<MongoCl
     ...(replica_set !== undefined && { replicaSet: replica_set }),
     ...(direct && { directConnection: true }),
     readPreference: read_preference,
-    lookup: lookup as NonNullable<MongoClientOptions['lookup']>,
     appName: 'DeadPool',
     // One attempt over one connection, and in the background nothing that a check could do without.
     maxPoolSize: 1,
@@ -588,6 +602,8 @@ function explainServers(link: Link, query: Query): unknown {
   // This host's own trouble says nothing about theirs.
   const own = [...faults.values()].find((fault) => !(fault instanceof Dead))
   if (own) return own
+  const [unresolved] = link.resolving
+  if (unresolved !== undefined) return new Unknown(`the resolver of this host does not answer for ${unresolved}`)
   const said = new Map([...(faults as Map<string, Dead>)].map(([address, { message }]) => [address, message]))
   // The driver drops those that are of another set.
   const addresses = [...new Set([...servers.map(({ address }) => address), ...link.hellos.keys()])]

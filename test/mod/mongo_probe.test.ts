@@ -276,6 +276,24 @@ describe('dead', () => {
     await assertNothingOpen()
   })
 
+  const failure = Object.assign(new Error('getaddrinfo EAI_AGAIN b.example'), { code: 'EAI_AGAIN' })
+  const lookups: { name: string; afterMs: number; reason: string }[] = [
+    { name: 'fails', afterMs: 0, reason: 'the resolver of this host does not answer (EAI_AGAIN)' },
+    { name: 'is silent', afterMs: 600, reason: 'the resolver of this host does not answer for b.example' },
+  ]
+  for (const { name, afterMs, reason } of lookups) {
+    test(`Probe does not blame the servers when the resolver ${name}`, async (t) => {
+      const set = await startSet(t)
+      await set.elect(undefined)
+      // It fails in the end, as one that waits keeps others from asking.
+      t.mock.method(dns.promises, 'lookup', () => sleep(afterMs).then(() => Promise.reject(failure)))
+      t.after(() => sleep(afterMs))
+      const url = `mongodb://b.example,${set.members[0].address}`
+      await set.members[0].become({ hosts: [set.members[0].address, 'b.example:27017'] })
+      assert.deepEqual(await check(Probe, { url, timeout: '500ms' }), { kind: 'unknown', reason })
+    })
+  }
+
   test('Probe says that a host is of another set', async (t) => {
     const set = await startSet(t)
     const { address } = set.members[0]
@@ -605,9 +623,9 @@ describe('one attempt', () => {
     await assertNothingOpen()
   })
 
-  test('Probe leaves nothing behind after 300 checks of a set', async (t) => {
+  test('Probe leaves nothing behind after 100 checks of a set', async (t) => {
     const set = await startSet(t)
-    await assertNothingLeft(Probe, { url: set.url })
+    await assertNothingLeft(Probe, { url: set.url }, { count: 100 })
     await assertNothingOpen()
   })
 
@@ -617,7 +635,7 @@ describe('one attempt', () => {
     await set.members[0].stop()
     await assertNothingLeft(Probe, { url: set.url }, { kind: 'dead' })
     const { url } = await start(t, { user: USER })
-    await assertNothingLeft(Probe, { url, user: USER.name, password: 'wr0ng' }, { kind: 'dead', count: 100 })
+    await assertNothingLeft(Probe, { url, user: USER.name, password: 'wr0ng' }, { kind: 'dead', count: 50 })
     await assertNothingOpen()
   })
 
