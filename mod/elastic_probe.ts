@@ -12,7 +12,7 @@
  *       # password: {file: elastic.password}
  *       # api_key: {file: elastic.key}   # instead of them, as Elasticsearch encodes it
  *       # tls: {ca_file: ca.pem}     # for https; also cert_file, key_file, server_name, insecure …
- *       index: orders,logs-*         # judge these indices instead of the whole cluster
+ *       # index: orders,logs-*       # judge these indices instead of the whole cluster
  *       local: false                 # true asks for the cluster as that node sees it, without the elected master
  *       blocks: true                 # ask for write blocks; without them the default criteria cannot hold
  *       disk: false                  # ask all data nodes for their free disk

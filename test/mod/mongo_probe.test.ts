@@ -163,10 +163,13 @@ describe('servers', () => {
     assert.deepEqual((await facts(query)).role, 'secondary')
     assert.deepEqual(await check(Probe, query), alive)
     await set.elect(undefined)
+    const startedAt = performance.now()
     for (const read_preference of ['secondary', 'primaryPreferred', 'nearest']) {
       const { role, writable_primary } = await facts({ ...query, read_preference })
       assert.deepEqual({ role, writable_primary }, { role: 'secondary', writable_primary: false })
     }
+    assert.ok(performance.now() - startedAt < 4000, 'nobody waited for a primary')
+    await assertNothingOpen()
   })
 })
 
@@ -715,7 +718,8 @@ describe('keep_connection', () => {
   test('Probe sees with a kept connection that its host is no primary any more, with direct', async (t) => {
     const set = await startSet(t)
     const prepared = await prepare(Probe, {
-      url: `mongodb://${set.members[0].address}`,
+      // By another name than its own.
+      url: `mongodb://localhost:${set.members[0].port}`,
       direct: true,
       keep_connection: true,
     })
