@@ -50,8 +50,8 @@ const querySchema = z
   })
   .superRefine(({ url, user, password, tls }, context) => {
     const refuse = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message })
-    if (user === undefined && password !== undefined) refuse('user', 'is missing')
-    if (user !== undefined && password === undefined) refuse('password', 'is missing')
+    if (user === undefined && password !== undefined) refuse('user', 'is needed beside password')
+    if (user !== undefined && password === undefined) refuse('password', 'is needed beside user')
     if (tls !== undefined && URL.parse(url)?.protocol === 'http:') refuse('tls', 'is for https only')
   })
 

@@ -66,13 +66,13 @@ const querySchema = z
   .superRefine((query, context) => {
     const refuse = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message })
     const { host, port, path, mode, master_name } = query
-    if (path === undefined && host === undefined) refuse('host', 'is missing')
+    if (path === undefined && host === undefined) refuse('host', 'is missing; write it, or path')
     if (path !== undefined && host !== undefined) refuse('path', 'stands beside host; keep one of them')
     if (path !== undefined && host === undefined && port !== undefined) refuse('port', 'means nothing beside path')
-    if (mode === 'sentinel' && master_name === undefined) refuse('master_name', 'is missing')
-    if (query.user !== undefined && query.password === undefined) refuse('password', 'is missing')
+    if (mode === 'sentinel' && master_name === undefined) refuse('master_name', 'is needed with mode: sentinel')
+    if (query.user !== undefined && query.password === undefined) refuse('password', 'is needed beside user')
     if (query.sentinel_user !== undefined && query.sentinel_password === undefined) {
-      refuse('sentinel_password', 'is missing')
+      refuse('sentinel_password', 'is needed beside sentinel_user')
     }
     if (mode === 'sentinel') return
     for (const key of ['master_name', 'sentinel_user', 'sentinel_password'] as const) {

@@ -104,8 +104,8 @@ const querySchema = z
   })
   .superRefine(({ host, port, path, ip_version, encoding, script, numbers }, context) => {
     const refuse = (path: (string | number)[], message: string) => context.addIssue({ code: 'custom', path, message })
-    if (path === undefined && host === undefined) refuse(['host'], 'is missing')
-    if (path === undefined && port === undefined) refuse(['port'], 'is missing')
+    if (path === undefined && host === undefined) refuse(['host'], 'is missing; write it and a port, or a path')
+    if (path === undefined && port === undefined) refuse(['port'], 'is missing; write it beside host')
     if (path !== undefined && host !== undefined) refuse(['path'], 'stands beside host; keep one of them')
     if (path !== undefined && host === undefined && port !== undefined) refuse(['port'], 'means nothing beside path')
     if (path !== undefined && ip_version !== undefined) refuse(['ip_version'], 'means nothing beside path')

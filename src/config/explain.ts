@@ -70,7 +70,7 @@ function isOwnPhrase(message: string): boolean {
 
 function phrase(issue: Issue, found: unknown, path: Path): string {
   const shown = describeValue(found, path)
-  if (found === undefined) return 'is missing; it is required'
+  if (found === undefined) return explainMissing(issue)
   if (isOwnPhrase(issue.message)) return `${shown} ${issue.message}`
   switch (issue.code) {
     case 'invalid_type':
@@ -92,6 +92,11 @@ function phrase(issue: Issue, found: unknown, path: Path): string {
     default:
       return `${shown}: ${issue.message}`
   }
+}
+
+/** A key may be needed only because of another, which the schema then says. */
+function explainMissing({ code, message }: Issue): string {
+  return code === 'custom' && /^is (needed|missing)/.test(message) ? message : 'is missing; it is required'
 }
 
 function explainChoice(shown: string, found: unknown, values: readonly unknown[]): string {

@@ -58,12 +58,12 @@ describe('query', () => {
     {
       name: 'a user without a password',
       query: { url, user: 'a' },
-      problems: ['password: is missing; it is required'],
+      problems: ['password: is needed beside user'],
     },
     {
       name: 'a password without a user',
       query: { url, password: 'b' },
-      problems: ['user: is missing; it is required'],
+      problems: ['user: is needed beside password'],
     },
     { name: 'TLS over http', query: { url, tls: true }, problems: ['tls: true is for https only'] },
     {

@@ -31,7 +31,7 @@ describe('query', () => {
   })
 
   const cases = [
-    { name: 'no target', query: { user: 'u' }, problems: ['host: is missing; it is required'] },
+    { name: 'no target', query: { user: 'u' }, problems: ['host: is missing; write host, or path for a Unix socket'] },
     {
       name: 'two targets',
       query: { user: 'u', host: 'h', path: '/p' },

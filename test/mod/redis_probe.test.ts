@@ -48,7 +48,7 @@ function observeUntil(what: string, query: Query, isSo: (facts: Facts) => boolea
 
 describe('query', () => {
   const bad = [
-    { name: 'no host', query: {}, problems: ['host: is missing; it is required'] },
+    { name: 'no host', query: {}, problems: ['host: is missing; write it, or path'] },
     {
       name: 'host and path',
       query: { ...HOST, path: '/run/redis.sock' },
@@ -62,7 +62,7 @@ describe('query', () => {
     {
       name: 'a Sentinel without the name of its master',
       query: { ...HOST, mode: 'sentinel' },
-      problems: ['master_name: is missing; it is required'],
+      problems: ['master_name: is needed with mode: sentinel'],
     },
     {
       name: 'keys of a Sentinel without one',
@@ -76,7 +76,7 @@ describe('query', () => {
     {
       name: 'users without passwords',
       query: { ...HOST, mode: 'sentinel', master_name: 'm', user: 'a', sentinel_user: 'b' },
-      problems: ['password: is missing; it is required', 'sentinel_password: is missing; it is required'],
+      problems: ['password: is needed beside user', 'sentinel_password: is needed beside sentinel_user'],
     },
     {
       name: 'an unknown mode',
