@@ -629,14 +629,12 @@ function describeHello(hello: Document | undefined, { replica_set }: Query): str
  */
 async function resolveSeeds({ url, timeout }: Query, signal: AbortSignal): Promise<string> {
   const { hostname: name, pathname, searchParams } = new URL(url)
-  const servers = dns.getServers()
-  const resolver = new dns.promises.Resolver({
-    timeout: Math.ceil((timeout * 800) / Math.max(1, servers.length)),
-    tries: 1,
-  })
-  resolver.setServers(servers)
+  const resolver = new dns.promises.Resolver({ timeout: Math.ceil(timeout * 1000), tries: 1 })
+  resolver.setServers(dns.getServers())
   const cancel = () => resolver.cancel()
   signal.addEventListener('abort', cancel)
+  // Before the deadline, at which the servers would be to blame.
+  const late = setTimeout(cancel, timeout * 800)
   try {
     const service = `_${searchParams.get('srvServiceName') ?? 'mongodb'}._tcp.${name}`
     const texts = resolver.resolveTxt(name).catch(explainMissing(name, () => []))
@@ -659,6 +657,7 @@ async function resolveSeeds({ url, timeout }: Query, signal: AbortSignal): Promi
   } catch (error) {
     throw signal.aborted ? signal.reason : error
   } finally {
+    clearTimeout(late)
     signal.removeEventListener('abort', cancel)
   }
 }
@@ -667,7 +666,8 @@ async function resolveSeeds({ url, timeout }: Query, signal: AbortSignal): Promi
 function explainMissing<T>(name: string, missing: () => T) {
   return ({ code }: NodeJS.ErrnoException): T => {
     if (code === 'ENOTFOUND' || code === 'ENODATA') return missing()
-    throw new Unknown(`the resolver of this host does not answer for ${name} (${code})`)
+    const why = code === 'ECANCELLED' || code === 'ETIMEOUT' ? '' : ` (${code})`
+    throw new Unknown(`the resolver of this host does not answer for ${name}${why}`)
   }
 }
 
