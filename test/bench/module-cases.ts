@@ -1,10 +1,14 @@
 import { execFile } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { readFile, statfs } from 'node:fs/promises'
 import { get } from 'node:http'
+import { connect } from 'node:net'
 import { promisify } from 'node:util'
 import { Client, credentials } from '@grpc/grpc-js'
 import { createClient } from '@redis/client'
 import { connect as connectAmqp } from 'amqplib'
+import * as dns from 'dns-packet'
 import { MongoClient } from 'mongodb'
 import { createConnection } from 'mysql2/promise'
 import pg from 'pg'
@@ -13,7 +17,9 @@ import { findMissingEtcd, startEtcd } from '../servers/etcd.ts'
 import { startGrpc } from '../servers/grpc.ts'
 import { findMissingMariadb, startMariadb } from '../servers/mariadb.ts'
 import { startReplicaSet } from '../servers/mongo.ts'
+import { findMissingNamed, startNamed } from '../servers/named.ts'
 import { findMissingPostgres, startPostgres } from '../servers/postgres.ts'
+import { findMissing } from '../servers/process.ts'
 import { findMissingRabbitmq, startRabbitmq } from '../servers/rabbitmq.ts'
 import { findMissingRedis, startRedis } from '../servers/redis.ts'
 import { startComponent } from './component.ts'
@@ -164,6 +170,34 @@ export const CASES: Case[] = [
     },
   },
   {
+    module: 'tcp_probe',
+    library: 'node:net',
+    async start() {
+      const { url, stop } = await startComponent()
+      const port = Number(new URL(url).port)
+      return { query: { host: '127.0.0.1', port }, bare: () => connectOnce(port), stop }
+    },
+  },
+  {
+    module: 'dns_probe',
+    library: 'dns-packet, node:dgram',
+    findMissing: findMissingNamed,
+    async start() {
+      const { port, stop } = await startNamed(ZONE)
+      return { query: { host: '127.0.0.1', port, name: 'www.example.org' }, bare: () => askDns(port), stop }
+    },
+  },
+  {
+    module: 'icmp_probe',
+    library: 'node:child_process',
+    findMissing: () => findMissing('ping', 'iputils-ping'),
+    start: async () => ({
+      query: { host: '127.0.0.1', count: 1 },
+      bare: () => promisify(execFile)('ping', ['-n', '-q', '-c', '1', '127.0.0.1']),
+      stop: async () => {},
+    }),
+  },
+  {
     module: 'exec_probe',
     library: 'node:child_process',
     start: async () => ({
@@ -183,12 +217,32 @@ export const CASES: Case[] = [
   },
 ]
 
+const ZONE = {
+  origin: 'example.org',
+  records: '$TTL 300\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 127.0.0.1\nwww A 192.0.2.80\n',
+}
+
 const HOST_FILES = ['/proc/meminfo', '/proc/loadavg', '/proc/uptime']
 
 function askHttp(url: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   get(url, { agent: false }, (answer) => answer.resume().on('end', resolve)).on('error', reject)
   return promise
+}
+
+async function connectOnce(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  socket.destroy()
+}
+
+async function askDns(port: number): Promise<void> {
+  const socket = createSocket('udp4')
+  const questions = [{ type: 'A' as const, name: 'www.example.org' }]
+  socket.send(dns.encode({ type: 'query', id: 7, flags: dns.RECURSION_DESIRED, questions }), port, '127.0.0.1')
+  const [answer] = await once(socket, 'message')
+  dns.decode(answer)
+  socket.close()
 }
 
 /** One call with a channel of its own. */

@@ -531,7 +531,11 @@ async function flood(socket: net.Socket, bytes: Buffer): Promise<void> {
 
 const good = { host: 'a', port: 1 }
 for (const { name, query, problems } of [
-  { name: 'nothing', query: {}, problems: ['host: is missing; write it and a port, or a path', 'port: is missing; write it beside host'] },
+  {
+    name: 'nothing',
+    query: {},
+    problems: ['host: is missing; write it and a port, or a path', 'port: is missing; write it beside host'],
+  },
   {
     name: 'host and path',
     query: { ...good, path: '/x' },
