@@ -55,8 +55,7 @@ export interface StartTlsOptions {
 export async function startTls(socket: Socket, { host, tls, signal, alpn }: StartTlsOptions): Promise<TLSSocket> {
   try {
     const options = await createTlsOptions(tls, host, signal)
-    await refuseClosed(socket)
-    signal.throwIfAborted()
+    await refuseClosed(socket, signal)
     // Loaded by the first check over TLS and not by the start, which it would make longer.
     const secured = process
       .getBuiltinModule('node:tls')
@@ -71,9 +70,11 @@ export async function startTls(socket: Socket, { host, tls, signal, alpn }: Star
 }
 
 /** A peer that closed meanwhile says so only to one who reads, and TLS would wait for it in vain. */
-async function refuseClosed(socket: Socket): Promise<void> {
+async function refuseClosed(socket: Socket, signal: AbortSignal): Promise<void> {
   socket.read(0)
   await new Promise<void>((resolve) => process.nextTick(resolve))
+  // A check that is over has destroyed the socket itself.
+  signal.throwIfAborted()
   if (socket.readableEnded || socket.destroyed) throw new Dead('closed before TLS was established')
 }
 

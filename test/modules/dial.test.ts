@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import * as tls from 'node:tls'
 import { certDays, dial, startTls } from '../../src/modules/dial.ts'
 import { Dead, Unknown } from '../../src/modules/errors.ts'
-import { type TlsSettings, tlsSettings } from '../../src/modules/tls.ts'
+import { DEFAULT_TLS, type TlsSettings, tlsSettings } from '../../src/modules/tls.ts'
 import { createCertificate, findMissingOpenssl } from '../servers/certificates.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'deadpool-dial-'))
@@ -71,6 +71,17 @@ test('dial() says in words why there is no connection', async () => {
     new Dead(`connection refused by 127.0.0.1:${port}`),
   )
   await assert.rejects(dial({ path: join(folder, 'none'), signal: soon() }), { code: 'ENOENT' })
+})
+
+test('startTls() throws the reason of the signal when the check is over before the handshake began', async (t) => {
+  const { port } = await listen(t, net.createServer())
+  const controller = new AbortController()
+  const over = new Error('over')
+  const { signal } = controller
+  const socket = await dial({ host: '127.0.0.1', port, signal })
+  const starting = startTls(socket, { host: '127.0.0.1', tls: DEFAULT_TLS, signal })
+  controller.abort(over)
+  await assert.rejects(starting, over)
 })
 
 test('dial() destroys the connection when the check is over, even after it gave it away', async (t) => {
