@@ -26,7 +26,18 @@
 import { randomInt } from 'node:crypto'
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { isIP, type Socket } from 'node:net'
-import { certDays, Dead, defineProbe, dial, explainNetworkError, lookup, seconds, tlsSettings, z } from 'deadpool'
+import {
+  certDays,
+  DEFAULT_TLS,
+  Dead,
+  defineProbe,
+  dial,
+  explainNetworkError,
+  lookup,
+  seconds,
+  tlsSettings,
+  z,
+} from 'deadpool'
 import * as dns from 'dns-packet'
 
 /** What passes through any network in one piece: https://www.dnsflagday.net/2020/ */
@@ -68,8 +79,6 @@ const querySchema = z
   })
 
 type Query = z.output<typeof querySchema>
-
-const DEFAULT_TLS = tlsSettings().parse(true)
 
 /** `tls: true` says no more than the default does. */
 function isPlainTls(tls: NonNullable<Query['tls']>): boolean {

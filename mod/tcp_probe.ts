@@ -31,6 +31,7 @@ import type { Socket } from 'node:net'
 import { StringDecoder } from 'node:string_decoder'
 import {
   certDays,
+  DEFAULT_TLS,
   Dead,
   defineProbe,
   dial,
@@ -132,8 +133,6 @@ function findNameFault(name: string, others: string[]): string | undefined {
 }
 
 type Query = z.output<typeof querySchema>
-
-const DEFAULT_TLS = tlsSettings().parse(true)
 
 export const Probe = defineProbe({
   summary: 'Connects to a TCP port or Unix socket, with or without TLS, sends texts and expects answers.',
