@@ -43,6 +43,8 @@ import * as dns from 'dns-packet'
 /** What passes through any network in one piece: https://www.dnsflagday.net/2020/ */
 const UDP_SIZE = 1232
 const MAX_RECORDS = 1000
+/** About a hundredth of a second. */
+const MAX_STEPS = 500_000
 
 const TYPES = [
   'A',
@@ -300,6 +302,7 @@ function decode(bytes: Buffer): Answer {
   if ((bytes.readUInt8(2) & 0x02) !== 0) bytes.fill(0, 6, 12)
   const records = [6, 8, 10].reduce((sum, at) => sum + bytes.readUInt16BE(at), 0)
   if (records > MAX_RECORDS) throw new Dead(`the answer announces ${records} records, more than ${MAX_RECORDS}`)
+  if (countChains(bytes) * records > MAX_STEPS) throw new Dead('the answer is malformed: its names point on and on')
   try {
     const answer = dns.decode(bytes) as Answer
     // RFC 6891, section 6.1.3: the upper bits of the code are in the OPT record.
@@ -310,6 +313,22 @@ function decode(bytes: Buffer): Answer {
   } catch (error) {
     throw new Dead(`the answer is malformed: ${(error as Error).message}`, { cause: error })
   }
+}
+
+/**
+ * Pointers of compression that point at a pointer, which nobody writes. The library follows a chain of them however long it
+ * is, 8,000 for each name of each record: half a second for one message.
+ */
+function countChains(bytes: Buffer): number {
+  let chains = 0
+  // A pointer has 14 bits.
+  const end = Math.min(bytes.length - 1, 0x4000)
+  for (let at = 12; at < end; at++) {
+    const first = bytes[at] ?? 0
+    const target = ((first & 0x3f) << 8) | (bytes[at + 1] ?? 0)
+    if (first >= 0xc0 && (bytes[target] ?? 0) >= 0xc0) chains++
+  }
+  return chains
 }
 
 function toFacts(answer: Answer, type: Query['type']) {

@@ -379,6 +379,19 @@ describe('what a server sends', () => {
     })
   }
 
+  test('Probe is dead by names that point on and on, and does not follow them', async (t) => {
+    const port = await listenTcp(t, (socket, question) => {
+      const bytes = createChains(question)
+      const length = Buffer.alloc(2)
+      length.writeUInt16BE(bytes.length)
+      socket.write(Buffer.concat([length, bytes]))
+    })
+    assert.deepEqual(await check(Probe, { host, port, name: 'a.test', type: 'NS', transport: 'tcp' }), {
+      kind: 'dead',
+      reason: 'the answer is malformed: its names point on and on',
+    })
+  })
+
   test('Probe takes an answer over TCP that comes byte by byte', async (t) => {
     const port = await listenTcp(t, async (socket, question) => {
       const bytes = answer(question, { records: [ADDRESS] })
@@ -390,6 +403,22 @@ describe('what a server sends', () => {
     assert.equal((await observe(Probe, { host, port, name: 'a.test', transport: 'tcp' })).count, 1)
   })
 })
+
+/** A thousand records, of which the first holds a chain of 8,000 pointers, and the others begin at its end. */
+function createChains(question: Buffer): Buffer {
+  const start = question.length - 11 + 12
+  const chain = Buffer.alloc(0x4000 - start)
+  for (let at = 0, last = 12; at < chain.length - 1; at += 2) {
+    chain.writeUInt16BE(0xc000 | last, at)
+    last = start + at
+  }
+  const text = Buffer.from('c00c0010000100000005ffff', 'hex')
+  text.writeUInt16BE(chain.length, 10)
+  const server = Buffer.from('fffe000200010000000500020000', 'hex')
+  server.writeUInt16BE(0xfffe, 12)
+  const records = [text, chain, ...Array.from({ length: 999 }, () => server)]
+  return answer(question, { records, count: 1000 })
+}
 
 async function listenTcp(t: TestContext, speak: (socket: net.Socket, question: Buffer) => unknown): Promise<number> {
   const server = net.createServer((socket) => {

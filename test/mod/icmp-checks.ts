@@ -8,13 +8,16 @@ export interface Task {
   silentAfterMs?: number
 }
 
-// Works through the tasks that it is given and writes what became of each; for a network that a test made.
-for (const argument of process.argv.slice(2)) {
-  const { query, silentAfterMs } = JSON.parse(argument) as Task
+// Does all the tasks that it is given at once and writes what became of each; for a network that a test made.
+const tasks = process.argv.slice(2).map((argument) => JSON.parse(argument) as Task)
+for (const became of await Promise.all(tasks.map(work))) console.log(JSON.stringify(became))
+
+async function work({ query, silentAfterMs }: Task) {
   if (silentAfterMs !== undefined) setTimeout(hush, silentAfterMs)
-  const facts = await observe(Probe, query).catch((error: Error) => ({ thrown: error.name }))
-  const outcome = await checkPrepared(Probe, await prepare(Probe, query))
-  console.log(JSON.stringify({ facts, outcome }))
+  const prepared = await prepare(Probe, query)
+  const observing = observe(Probe, query).catch((error: Error) => ({ thrown: error.name }))
+  const [facts, outcome] = await Promise.all([observing, checkPrepared(Probe, prepared)])
+  return { facts, outcome }
 }
 
 function hush(): void {

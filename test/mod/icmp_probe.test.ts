@@ -162,7 +162,7 @@ describe('in a network of its own', { skip: isMissing || findMissingNetwork() },
     became = await checkBy(
       ['unshare', '--map-root-user', '--net', 'sh', '-c', NETWORK, 'sh'],
       [
-        { query: { host: '10.4.4.9', timeout: 1 } },
+        { query: { host: '10.4.4.9', timeout: 2 } },
         { query: { host: '10.4.4.2', count: 1, timeout: 6 } },
         { query: { host: '10.8.0.1' } },
         { query: { host: '10.7.0.1' } },
@@ -176,7 +176,7 @@ describe('in a network of its own', { skip: isMissing || findMissingNetwork() },
     const { facts, outcome } = became[0] as Became
     const { time_ms, ...rest } = facts
     assert.deepEqual(rest, { received: 0, sent: 3, loss_percent: 100, remote_ip: '10.4.4.9' })
-    assert.ok(Number(time_ms) > 800 && Number(time_ms) < 1000, `${time_ms} ms`)
+    assert.ok(Number(time_ms) > 1700 && Number(time_ms) < 2000, `${time_ms} ms`)
     assert.deepEqual(outcome, { kind: 'dead', reason: 'received: 0 is less than 1' })
   })
 
