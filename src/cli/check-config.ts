@@ -21,7 +21,7 @@ export async function checkConfig(
   const { config } = loaded
   const problems = [
     ...loaded.problems,
-    ...(await validateProbes(config, carried)).problems,
+    ...(await validateProbes(config, carried, { probes: 'all' })).problems,
     ...(await checkFolder(config)),
   ]
   refuseMistakes(loaded, problems, ['mistake', 'broken'])

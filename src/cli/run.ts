@@ -58,7 +58,7 @@ function explainRefusal(error: unknown): string[] {
 
 /** @throws ConfigError with every mistake */
 async function validate(loaded: LoadedConfig, carried: Carried): Promise<ValidConfig> {
-  const { problems: found, timeouts } = await validateProbes(loaded.config, carried)
+  const { problems: found, timeouts } = await validateProbes(loaded.config, carried, { probes: 'enabled' })
   const problems = [...loaded.problems, ...found]
   refuseMistakes(loaded, problems)
   await readyFolder(loaded)

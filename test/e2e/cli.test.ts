@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { BINARY, makeFolder, runBinary } from './binary.ts'
@@ -181,7 +181,7 @@ test('deadpool --check-config passes the block of the original text, and warns o
 test('deadpool --check-config passes the example', async () => {
   const { code, stdout, stderr } = await runBinary(['--check-config', '-c', join(home, 'deadpool.example.yml')])
   assert.deepEqual([code, stderr], [0, ''])
-  assert.match(stdout, /1 probe enabled: deadpool\n1 probe disabled: elastic\n/)
+  assert.match(stdout, /1 probe enabled: deadpool\n14 probes disabled: elastic, search, /)
 })
 
 test('deadpool without a configuration names the places it looked at', async (context) => {
@@ -208,8 +208,15 @@ test('deadpool modules lists each with its facts and where it comes from', async
   const own = await runBinary(['modules'], { cwd: '/' })
   assert.match(
     own.stdout,
-    /^url_probe\n {2}.+\n {2}facts: status, body, .*\n {2}from: .*dist\/mod\/url_probe\.ts \(same as stock\)\n$/,
+    /^url_probe\n {2}.+\n {2}facts: status, body, .*\n {2}from: .*dist\/mod\/url_probe\.ts \(same as stock\)\n$/m,
   )
+  const names = own.stdout.match(/^\w+$/gm)
+  const stock = readdirSync(join(home, 'mod')).filter((file) => file.endsWith('.ts'))
+  assert.deepEqual(
+    names?.map((name) => `${name}.ts`),
+    stock.sort(),
+  )
+  assert.doesNotMatch(own.stdout, /cannot be used/)
   const { stdout, code } = await runBinary(['modules', '-c', join(folder, 'deadpool.yml')])
   assert.match(stdout, /^good\n {2}Answers as its query says\n {2}facts: mood, thread\n {2}from: .*good\.ts\n/m)
   assert.match(stdout, /^throws\n {2}cannot be used: no licence found\n/m)
