@@ -105,10 +105,12 @@ export function shareSecrets(listener: (secret: string) => void): void {
   for (const secret of learned) listener(secret)
 }
 
+/** Secrets of fewer characters are left: replacing those would garble every text and hide nothing. */
+const MIN_LENGTH = 4
+
 /**
- * Creates the function that takes all secrets out of a text before it is logged, flagged or answered. Secrets of
- * fewer than four characters are left: replacing those would garble every text and hide nothing. Those that modules learn
- * later are taken out too.
+ * Creates the function that takes all secrets out of a text before it is logged, flagged or answered: as they are, as JSON
+ * has them, and what a shortened text has of them before its `…`. Those that modules learn later are taken out too.
  */
 export function createRedactor(secrets: Iterable<string>): (text: string) => string {
   const given = [...secrets]
@@ -121,11 +123,24 @@ export function createRedactor(secrets: Iterable<string>): (text: string) => str
     }
     let clean = maskUrls(text)
     for (const secret of sorted) if (clean.includes(secret)) clean = clean.replaceAll(secret, '***')
-    return clean
+    const [last = '', ...cut] = clean.split('…').reverse()
+    return [...cut.reverse().map((part) => hideBeginning(part, sorted)), last].join('…')
   }
+}
+
+/** Takes out the beginning of a secret that a text ends with. */
+function hideBeginning(text: string, secrets: readonly string[]): string {
+  for (const secret of secrets) {
+    const head = secret.slice(0, MIN_LENGTH)
+    let at = text.indexOf(head, text.length - secret.length + 1)
+    while (at !== -1 && !secret.startsWith(text.slice(at))) at = text.indexOf(head, at + 1)
+    if (at !== -1) return `${text.slice(0, at)}***`
+  }
+  return text
 }
 
 /** The longest first: one secret may be a part of another. */
 function sortSecrets(secrets: string[]): string[] {
-  return [...new Set(secrets)].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length)
+  const written = secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
+  return [...new Set(written)].filter((secret) => secret.length >= MIN_LENGTH).sort((a, b) => b.length - a.length)
 }

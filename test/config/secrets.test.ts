@@ -41,6 +41,22 @@ test('createRedactor() takes out all secrets, the longest first, and leaves shor
   assert.equal(redact('abcdef abcd no'), '*** *** no')
 })
 
+const cut = [
+  { name: 'by a shortened text', text: 'body: "Bearer sesame-op…"', clean: 'body: "Bearer ***…"' },
+  { name: 'twice', text: '"sesame-o…" "se sesame…"', clean: '"***…" "se ***…"' },
+  { name: 'after its first three characters', text: '"ses…"', clean: '"ses…"' },
+  { name: 'never, although a text was', text: 'sesame is a seed…', clean: 'sesame is a seed…' },
+]
+for (const { name, text, clean } of cut) {
+  test(`createRedactor() hides what is left of a secret that was cut ${name}`, () =>
+    assert.equal(createRedactor(['sesame-open', 'open sesame'])(text), clean))
+}
+
+test('createRedactor() finds a secret in JSON, where its quotes and backslashes are escaped', () => {
+  const secret = 'pa"ss\\word'
+  assert.equal(createRedactor([secret])(JSON.stringify({ header: `x ${secret}` })), '{"header":"x ***"}')
+})
+
 test('collectSecrets() takes no name of a probe or group for the name of a secret', () => {
   const query = { password: 's3cret-word', url: 'harmless' }
   const probes = { cookies: { module: 'url_probe', query } }
