@@ -4,7 +4,7 @@ import { formatDuration } from '../config/duration.ts'
 import { type LoadedConfig, refuseMistakes } from '../config/load.ts'
 import type { ProbeConfig } from '../config/probes.ts'
 import { createRedactor } from '../config/secrets.ts'
-import { quote } from '../criteria/quote.ts'
+import { quote, textOf } from '../criteria/quote.ts'
 import { toOneLine } from '../log/line-text.ts'
 import { createCatalog, moduleFolderOf } from '../modules/catalog.ts'
 import type { ProbeLog } from '../modules/define-probe.ts'
@@ -59,7 +59,8 @@ export async function check(loaded: LoadedConfig, names: readonly string[], opti
     const limit = pLimit(AT_ONCE)
     const say = (line: string) => onLog(redact(line))
     const results = await Promise.all(ready.map((probe) => limit(() => checkOne(probe, say))))
-    const out = json ? writeJson(results) : names.length > 0 ? results.map(writeOne).join('\n') : writeAll(results)
+    if (json) return { out: writeJson(results, redact), code: codeOf(results) }
+    const out = names.length > 0 ? results.map(writeOne).join('\n') : writeAll(results)
     return { out: redact(out), code: codeOf(results) }
   } finally {
     await catalog.close()
@@ -129,14 +130,29 @@ function took({ tookMs }: Checked): string {
   return formatDuration(tookMs)
 }
 
-function writeJson(results: readonly Checked[]): string {
+function writeJson(results: readonly Checked[], redact: (text: string) => string): string {
   const checks = results.map((result) => ({
     probe: result.probe.name,
     module: result.probe.module,
     outcome: result.outcome.kind,
-    reason: reasonOf(result),
+    reason: redact(reasonOf(result)),
     took_ms: Math.round(result.tookMs * 10) / 10,
-    facts: result.facts ?? {},
+    facts: Object.fromEntries(Object.entries(result.facts ?? {}).map(([name, fact]) => [name, toPlain(fact, redact)])),
   }))
-  return `${JSON.stringify(checks, (_, value) => (typeof value === 'bigint' ? String(value) : value))}\n`
+  return redact(`${JSON.stringify(checks)}\n`)
+}
+
+/** A fact as JSON can hold it, without secrets: these are looked for in texts as they were, not escaped ones in others. */
+function toPlain(fact: unknown, redact: (text: string) => string): unknown {
+  const clean = (_: string, value: unknown) => {
+    if (typeof value === 'bigint') return String(value)
+    return typeof value === 'string' ? redact(value) : value
+  }
+  try {
+    const text = JSON.stringify(fact, clean)
+    return text === undefined ? undefined : JSON.parse(text)
+  } catch {
+    // A cycle, or nested too deeply; another fact may be what is looked for.
+    return textOf(fact)
+  }
 }

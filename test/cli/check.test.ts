@@ -90,6 +90,38 @@ test('check() gives the same as JSON', async (context) => {
   assert.equal(well.outcome, 'alive')
 })
 
+/** A module with facts that JSON cannot hold, and one that has a secret in it. */
+const ODD = `import { defineProbe, z } from 'deadpool'
+export const Probe = defineProbe({
+  summary: 's',
+  query: z.strictObject({ password: z.string() }),
+  facts: { circle: 'c', large: 'l', said: 's', mood: 'm' },
+  criteria: { said: { type: 'equals', query: 'nothing' } },
+  async probe({ password }) {
+    const circle = {}
+    circle.itself = circle
+    return { circle, large: 10n, said: JSON.stringify({ password }), mood: 'fine' }
+  },
+})`
+
+test('check() writes odd facts as JSON, without a secret that is escaped in it', async (context) => {
+  const folder = makeFolder(context)
+  mkdirSync(join(folder, 'mod'))
+  writeFileSync(join(folder, 'mod/odd.mjs'), ODD)
+  const file = join(folder, 'deadpool.yml')
+  writeFileSync(
+    file,
+    `WEB: { access_token: abcdefgh, name: dc1 }
+WatchMan: { module_folder: mod }
+probes: { odd: { module: odd, query: { password: 'ses"a\\me' } } }
+`,
+  )
+  const { out } = await check(loadConfig(file, { env: {} }), [], { carried, json: true, onLog: () => {} })
+  const [{ reason, facts }] = JSON.parse(out)
+  assert.equal(reason, `said: "{"password":"***"}" is not "nothing"`)
+  assert.deepEqual(facts, { circle: '[object Object]', large: '10', said: '{"password":"***"}', mood: 'fine' })
+})
+
 test('check() refuses a name that no probe has, and mistakes of the probes it is to check', async (context) => {
   const { run } = await setUp(context)
   await assert.rejects(run(['wel']), {
