@@ -2,7 +2,7 @@ import { CriterionError, type CriterionType } from './criterion-type.ts'
 import { typeOf } from './fact-type.ts'
 import { PatternError } from './python/cursor.ts'
 import { compilePattern, type Search } from './python/pattern.ts'
-import { quote, textOf } from './quote.ts'
+import { quote } from './quote.ts'
 
 const judges = ['text', 'number', 'boolean', 'list', 'record'] as const
 
@@ -14,8 +14,8 @@ export const reSearch: CriterionType = {
   compile(query) {
     const isFound = readPattern(query)
     return (value) => {
-      if (Number.isNaN(value)) return 'NaN cannot be searched'
-      const text = textOf(value)
+      const text = value === null ? 'null' : toSearchable(value)
+      if (text === undefined) return `${quote(value)} cannot be searched`
       return isFound(text) ? undefined : `no match for ${quote(query)} in ${quote(text)}`
     }
   },
