@@ -155,9 +155,17 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
     const timer = setTimeout(() => finish(run, late), PREPARE_TIMEOUT_MS)
     const asking = ask(run, { kind: 'prepare', id: nextId++, key, query: queries[key] })
     const reply = await asking.finally(() => clearTimeout(timer))
-    run.prepared.add(key)
     if (reply.kind !== 'prepared') throw new ModuleError('it did not take its query')
+    if (reply.problems.length === 0) run.prepared.add(key)
     return reply
+  }
+
+  /** In a thread that was started anew: a file that the query names may be gone since it was first taken. */
+  async function prepareAgain(run: Run, key: number): Promise<void> {
+    const { problems } = await prepare(run, key)
+    if (problems.length === 0) return
+    const faults = problems.map(({ path, message }) => `${path.join('.')}: ${message}`)
+    throw new Unknown(`module "${name}" does not take its query any more: ${faults.join('; ')}`)
   }
 
   /** After an abort: a thread whose check does not end is blocked, or leaks; only ending it helps either way. */
@@ -171,7 +179,7 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
 
   async function observe(key: number, signal: AbortSignal, log: ProbeLog): Promise<Facts> {
     const run = await running()
-    if (!run.prepared.has(key)) await prepare(run, key)
+    if (!run.prepared.has(key)) await prepareAgain(run, key)
     signal.throwIfAborted()
     const id = nextId++
     const onAbort = () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, test } from 'node:test'
+import { after, type TestContext, test } from 'node:test'
 import { carried } from '#carried'
 import { createRedactor } from '../../src/config/secrets.ts'
 import { type Catalog, createCatalog } from '../../src/modules/catalog.ts'
@@ -158,6 +158,45 @@ for (const name of ['crashes', 'deaf']) {
       await settled
     }))
 }
+
+/** A module that ends its thread while a file is there. */
+const FRAIL = `import { existsSync } from 'node:fs'
+import { defineProbe, secret, z } from 'deadpool'
+export const Probe = defineProbe({
+  summary: 's',
+  query: z.strictObject({ password: secret() }),
+  facts: { done: 'd' },
+  async probe() {
+    if (existsSync('FOLDER/crash')) process.exit(1)
+    return { done: true }
+  },
+})`
+
+/** A prepared query of it whose thread has just ended, and may be started again. */
+async function crash(context: TestContext, catalog: Catalog, own: string) {
+  context.after(() => rmSync(own, { recursive: true }))
+  writeFileSync(join(own, 'frail.mjs'), FRAIL.replaceAll('FOLDER', own))
+  writeFileSync(join(own, 'password'), 'open sesame')
+  const query = await (await catalog.open('frail')).prepare({ password: { file: join(own, 'password') } })
+  writeFileSync(join(own, 'crash'), '')
+  await assert.rejects(query.observe(never, silent), Unknown)
+  rmSync(join(own, 'crash'))
+  await new Promise((resolve) => setTimeout(resolve, 1100))
+  return query
+}
+
+test('createCatalog() tells what a module that was started again has against its query, and tries again', (context) => {
+  const own = mkdtempSync(join(tmpdir(), 'deadpool-catalog-'))
+  return withCatalog(async (catalog) => {
+    const { observe } = await crash(context, catalog, own)
+    const password = join(own, 'password')
+    rmSync(password)
+    const reason = `module "frail" does not take its query any more: password: the value (not shown) cannot be used: ${password} cannot be read: no such file`
+    await assert.rejects(observe(never, silent), new Unknown(reason))
+    writeFileSync(password, 'open sesame')
+    assert.deepEqual(await observe(never, silent), { done: true })
+  }, own)
+})
 
 test('createCatalog() does not let a blocked module hold up another', () =>
   withCatalog(async (catalog) => {
