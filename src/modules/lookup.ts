@@ -11,10 +11,12 @@ const limit = pLimit(Math.max(1, poolSize - 3))
 
 const inFlight = new Map<string, Promise<dns.LookupAddress[]>>()
 
-/** Shows whether a check waits for the resolver. */
+/** Shows whether a check waits for this host: for the resolver, or for its module. */
 export interface LookupWatch {
   /** The name that is being looked up. */
   resolving: string | undefined
+  /** The module whose thread is being started. */
+  starting?: string | undefined
 }
 
 const watches = new AsyncLocalStorage<LookupWatch>()

@@ -177,9 +177,18 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
     timer.unref()
   }
 
-  async function observe(key: number, signal: AbortSignal, log: ProbeLog): Promise<Facts> {
+  /** The run that has taken the query; a check that waits for it shows that. */
+  async function ready(key: number): Promise<Run> {
+    const watch = currentLookupWatch()
+    if (watch) watch.starting = name
     const run = await running()
     if (!run.prepared.has(key)) await prepareAgain(run, key)
+    if (watch) watch.starting = undefined
+    return run
+  }
+
+  async function observe(key: number, signal: AbortSignal, log: ProbeLog): Promise<Facts> {
+    const run = await ready(key)
     signal.throwIfAborted()
     const id = nextId++
     const onAbort = () => {

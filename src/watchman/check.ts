@@ -93,9 +93,12 @@ function judge(
   }
 }
 
-/** While a name is being looked up the target has not even been asked. */
-function judgeDeadline(timeoutMs: number, { resolving }: LookupWatch): Outcome {
+/** While a module is being started, or a name looked up, the target has not even been asked. */
+function judgeDeadline(timeoutMs: number, { resolving, starting }: LookupWatch): Outcome {
   const within = formatDuration(timeoutMs)
+  if (starting !== undefined) {
+    return { kind: 'unknown', reason: `module "${starting}" was still being started after ${within}` }
+  }
   if (resolving === undefined) return { kind: 'dead', reason: `timed out after ${within}`, cause: 'timeout' }
   return { kind: 'unknown', reason: `the resolver of this host did not answer for ${resolving} within ${within}` }
 }

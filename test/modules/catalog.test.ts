@@ -159,9 +159,11 @@ for (const name of ['crashes', 'deaf']) {
     }))
 }
 
-/** A module that ends its thread while a file is there. */
+/** A module that ends its thread, or is slow to load, while a file is there. */
 const FRAIL = `import { existsSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import { defineProbe, secret, z } from 'deadpool'
+if (existsSync('FOLDER/slow')) await setTimeout(1000)
 export const Probe = defineProbe({
   summary: 's',
   query: z.strictObject({ password: secret() }),
@@ -191,10 +193,23 @@ test('createCatalog() tells what a module that was started again has against its
     const { observe } = await crash(context, catalog, own)
     const password = join(own, 'password')
     rmSync(password)
-    const reason = `module "frail" does not take its query any more: password: the value (not shown) cannot be used: ${password} cannot be read: no such file`
+    const reason = `module "frail" does not take its query any more: password: a mapping cannot be used: ${password} cannot be read: there is no such file`
     await assert.rejects(observe(never, silent), new Unknown(reason))
     writeFileSync(password, 'open sesame')
     assert.deepEqual(await observe(never, silent), { done: true })
+  }, own)
+})
+
+test('createCatalog() does not blame the target while the thread of a module is started again', (context) => {
+  const own = mkdtempSync(join(tmpdir(), 'deadpool-catalog-'))
+  return withCatalog(async (catalog) => {
+    const { observe } = await crash(context, catalog, own)
+    writeFileSync(join(own, 'slow'), '')
+    const checkOnce = () => runCheck({ observe, timeoutMs: 300, criteria: [] }, QUIET)
+    const { outcome, settled } = await checkOnce()
+    assert.deepEqual(outcome, { kind: 'unknown', reason: 'module "frail" was still being started after 300 ms' })
+    await settled
+    assert.deepEqual((await checkOnce()).outcome, { kind: 'alive' })
   }, own)
 })
 
