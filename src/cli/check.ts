@@ -47,7 +47,8 @@ export async function check(loaded: LoadedConfig, names: readonly string[], opti
     names.length > 0 ? names.map((name) => findProbe(name, config.probes)) : config.probes.filter(isEnabled)
   if (probes.length === 0) throw new UsageError('no probe is enabled; name one to check it all the same')
   const redact = createRedactor(config.secrets)
-  const catalog = createCatalog({ folder: moduleFolderOf(config, carried), carried, log: createLog('', onLog) })
+  const say = (line: string) => onLog(redact(line))
+  const catalog = createCatalog({ folder: moduleFolderOf(config, carried), carried, log: createLog('', say) })
   try {
     const prepared = await Promise.all(probes.map((probe) => prepareProbe(probe, catalog)))
     refuseMistakes(
@@ -57,7 +58,6 @@ export async function check(loaded: LoadedConfig, names: readonly string[], opti
     )
     const ready = prepared.flatMap(({ probe }) => (probe ? [probe] : []))
     const limit = pLimit(AT_ONCE)
-    const say = (line: string) => onLog(redact(line))
     const results = await Promise.all(ready.map((probe) => limit(() => checkOne(probe, say))))
     if (json) return { out: writeJson(results, redact), code: codeOf(results) }
     const out = names.length > 0 ? results.map(writeOne).join('\n') : writeAll(results)

@@ -45,7 +45,7 @@ probes:
   const lines: string[] = []
   const run = (names: string[], json = false) =>
     check(loadConfig(file, { env: {} }), names, { carried, json, onLog: (line) => lines.push(line) })
-  return { run, lines, url }
+  return { run, lines, url, folder }
 }
 
 const clean = (text: string) => text.replace(/\d+ ms/g, 'N ms').replace(/(_ms +)[\d.]+/g, '$1N')
@@ -72,6 +72,15 @@ test('check() takes a disabled probe that is named, and tells what cannot be tol
   assert.match(out, /^doubt is unknown: nobody knows\n/)
   assert.equal(code, 2)
   assert.deepEqual(lines, ['info doubt: it is ***'])
+})
+
+test('check() shows no secret of a module that crashes', async (context) => {
+  const { run, lines, folder } = await setUp(context)
+  const thrown = "setTimeout(() => { throw new Error('lost ' + password) }); await new Promise(() => {})"
+  writeFileSync(join(folder, 'mod/doubt.mjs'), MODULE.replace("throw new Unknown('nobody knows')", thrown))
+  const { out } = await run(['doubt'])
+  assert.match(out, /^doubt is unknown: module "doubt" stopped: it crashed: lost \*{3}\n/)
+  assert.deepEqual(lines, ['info doubt: it is ***', 'error module "doubt" stopped: it crashed: lost ***'])
 })
 
 test('check() gives the same as JSON', async (context) => {
