@@ -32,7 +32,7 @@ import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { IncomingMessage, RequestOptions } from 'node:http'
-import { connect, isIP, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Http2Answer, HttpBody, TlsSettings } from 'deadpool'
 import {
@@ -42,9 +42,9 @@ import {
   DEFAULT_TLS,
   Dead,
   defineProbe,
+  dial,
   explainHttpError,
   formatBasic,
-  lookup,
   MAX_HEADER_BYTES,
   readAuthorization,
   readHttpBody,
@@ -302,7 +302,7 @@ async function ask(check: Check): Promise<Last> {
 
 async function askOnce(hop: Hop, check: Check): Promise<Answer> {
   check.signal.throwIfAborted()
-  const socket = hop.isPlain ? openSocket(hop.peer, check) : await openChannel(hop, check)
+  const socket = hop.isPlain ? await openSocket(hop.peer, check) : await openChannel(hop, check)
   // It may be gone together with the last word of the handshake.
   if (socket.destroyed) throw socket.errored ?? new Dead('closed before the answer')
   const isHttp2 = speaksHttp2(socket, hop, check)
@@ -481,42 +481,28 @@ function hasCredentials(url: URL | null): boolean {
 
 // Connections
 
-function openSocket({ host, port }: Hop['peer'], check: Check): Socket {
-  const { times, plan } = check
+async function openSocket({ host, port }: Hop['peer'], check: Check): Promise<Socket> {
+  const { times, plan, signal } = check
   const { ip_version: family } = plan.query
   if (family !== undefined && isIP(host) && isIP(host) !== family) {
     throw new Dead(`redirects to ${host}, which is not an IPv${family} address`)
   }
   const startedAt = performance.now()
   let knownAt = startedAt
-  // node:net tries all addresses only when no kind is asked for, so it is the look-up that leaves the others out.
-  const find = family === undefined ? lookup : findOnly(family)
-  const socket = connect({ host, port, lookup: find, noDelay: true } as TcpNetConnectOpts)
-  check.opened.push(socket)
-  check.seen = {}
-  // It comes for each address that was found.
-  socket.once('lookup', () => {
+  const onResolved = () => {
     knownAt = addTime(times, 'dns_ms', startedAt)
-  })
-  socket.on('connect', () => {
-    check.readyAt = addTime(times, 'connect_ms', knownAt)
-    check.seen.remote_ip = socket.remoteAddress
-  })
-  // An error that comes when nobody listens any more must not take the process down.
-  socket.on('error', () => {})
+  }
+  const socket = await dial({ host, port, family, signal, onResolved })
+  check.opened.push(socket)
+  check.readyAt = addTime(times, 'connect_ms', knownAt)
+  check.seen = { remote_ip: socket.remoteAddress }
   return socket
-}
-
-function findOnly(family: 4 | 6): typeof lookup {
-  return (hostname, options, callback) => lookup(hostname, { ...options, family }, callback)
 }
 
 /** Connects through all that lies between: the proxy, its tunnel, TLS. */
 async function openChannel(hop: Hop, check: Check): Promise<Socket> {
   const { proxy, query } = check.plan
-  const socket = openSocket(hop.peer, check)
-  if (!proxy) await once(socket, 'connect', { signal: check.signal })
-  const channel = proxy ? await passProxy(socket, proxy, hop, check) : socket
+  const channel = proxy ? await passProxy(proxy, hop, check) : await openSocket(hop.peer, check)
   if (hop.url.protocol === 'http:') return channel
   const startedAt = performance.now()
   const secured = await secure(channel, hostOf(hop.url), check, {
@@ -554,9 +540,9 @@ function findTls(url: URL, { query: { tls = DEFAULT_TLS }, home }: Plan): TlsSet
   return guest
 }
 
-async function passProxy(socket: Socket, proxy: Proxy, hop: Hop, check: Check): Promise<Socket> {
+async function passProxy(proxy: Proxy, hop: Hop, check: Check): Promise<Socket> {
   try {
-    await once(socket, 'connect', { signal: check.signal })
+    const socket = await openSocket(hop.peer, check)
     const tls = check.plan.query.proxy_tls ?? DEFAULT_TLS
     const channel = proxy.isSecure ? await secure(socket, proxy.host, check, { tls, alpn: ALPN['1.1'] }) : socket
     if (hop.isTunnelled) await openTunnel(channel, proxy, hop.url)
@@ -634,7 +620,8 @@ async function readBody(answer: Answer, limit: number): Promise<HttpBody> {
 }
 
 function explain(error: unknown, { ip_version }: Query): unknown {
-  const { code, hostname } = error as NodeJS.ErrnoException & { hostname?: string }
+  const { cause = error } = error as Error
+  const { code, hostname } = cause as NodeJS.ErrnoException & { hostname?: string }
   if (code === 'ENOTFOUND' && ip_version) return new Dead(`no IPv${ip_version} address is known for ${hostname}`)
   return explainHttpError(error)
 }

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { connectToHost } from './connect.ts'
 import { Dead } from './errors.ts'
-import { lookup } from './lookup.ts'
 import { explainNetworkError } from './network-error.ts'
 import { createTlsOptions, type TlsSettings } from './tls.ts'
 
@@ -22,21 +22,30 @@ export interface DialOptions extends Target {
   signal: AbortSignal
   /** Protocols to offer by ALPN. */
   alpn?: string[] | undefined
+  /** Told when the addresses of a name are known. */
+  onResolved?: () => void
 }
 
 /**
- * Opens a connection over `lookup`; whoever gets it destroys it.
+ * Opens a connection to whichever address of the host answers first; whoever gets it destroys it.
  *
  * @throws Dead when the target refuses, is unreachable or fails at TLS; Unknown when this host could not ask
  */
 export async function dial(options: DialOptions): Promise<Socket> {
-  const { host, port, path, family, tls, signal, alpn } = options
+  const { host = 'localhost', path, tls, signal, alpn } = options
   signal.throwIfAborted()
-  const socket =
-    path === undefined ? connect({ host, port, family, lookup, noDelay: true } as TcpNetConnectOpts) : connect(path)
+  const socket = path === undefined ? await dialHost({ ...options, host }) : connect(path)
   destroyOnAbort(socket, signal)
-  await waitFor(socket, 'connect', signal)
-  return tls ? startTls(socket, { host: host ?? 'localhost', tls, signal, alpn }) : socket
+  if (path !== undefined) await waitFor(socket, 'connect', signal)
+  return tls ? startTls(socket, { host, tls, signal, alpn }) : socket
+}
+
+async function dialHost({ host, port, family, signal, onResolved }: DialOptions & { host: string }): Promise<Socket> {
+  try {
+    return await connectToHost({ host, port, family, signal, onResolved })
+  } catch (error) {
+    throw signal.aborted ? signal.reason : explainNetworkError(error)
+  }
 }
 
 export interface StartTlsOptions {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import * as dns from 'node:dns'
 import { once } from 'node:events'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import * as net from 'node:net'
@@ -82,6 +84,82 @@ test('startTls() throws the reason of the signal when the check is over before t
   const starting = startTls(socket, { host: '127.0.0.1', tls: DEFAULT_TLS, signal })
   controller.abort(over)
   await assert.rejects(starting, over)
+})
+
+/** A resolver with several answers is the one thing that loopback cannot offer. */
+function resolveTo(t: TestContext, ...addresses: string[]): void {
+  const answer = addresses.map((address) => ({ address, family: net.isIP(address) }))
+  t.mock.method(dns.promises, 'lookup', () => Promise.resolve(answer))
+}
+
+/** A listener whose queue is full, so that the system drops what asks for a connection, as a network loses it. */
+async function startDeaf(t: TestContext) {
+  const listener =
+    "net.createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, function () { console.log(this.address().port) })"
+  const child = spawn(process.execPath, ['-e', listener], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const port = Number((await once(child.stdout, 'data'))[0])
+  child.kill('SIGSTOP')
+  const waiting = Array.from({ length: 8 }, () => net.connect(port, '127.0.0.1').on('error', () => {}))
+  t.after(() => {
+    child.kill('SIGKILL')
+    for (const socket of waiting) socket.destroy()
+  })
+  await sleep(100)
+  return { port, hear: () => void child.kill('SIGCONT') }
+}
+
+test('dial() tries all addresses of a host, also of one family only', async (t) => {
+  const { port } = await listen(t, net.createServer(), { port: 0, host: '127.0.0.2' })
+  resolveTo(t, '127.0.0.3', '127.0.0.2')
+  for (const family of [undefined, 4] as const) {
+    const socket = await dial({ host: 'two.invalid', port, family, signal: soon() })
+    assert.equal(socket.remoteAddress, '127.0.0.2')
+    socket.destroy()
+  }
+})
+
+test('dial() does not wait for an address that is silent, when another answers', async (t) => {
+  const { port } = await startDeaf(t)
+  await listen(t, net.createServer(), { port, host: '127.0.0.2' })
+  resolveTo(t, '127.0.0.1', '127.0.0.2')
+  const startedMs = performance.now()
+  const socket = await dial({ host: 'two.invalid', port, signal: soon() })
+  assert.equal(socket.remoteAddress, '127.0.0.2')
+  assert.ok(performance.now() - startedMs < 900)
+  socket.destroy()
+})
+
+test('dial() does not give up an address whose first packet was lost, when the others refuse', async (t) => {
+  const { port, hear } = await startDeaf(t)
+  resolveTo(t, '127.0.0.1', '127.0.0.2')
+  const dialling = dial({ host: 'two.invalid', port, signal: soon() })
+  setTimeout(hear, 600)
+  const socket = await dialling
+  assert.equal(socket.remoteAddress, '127.0.0.1')
+  socket.destroy()
+})
+
+test('dial() says what each address came to', async (t) => {
+  const { port } = await listen(t, net.createServer(), { port: 0, host: '127.0.0.4' })
+  resolveTo(t, '127.0.0.1', '127.0.0.2')
+  await assert.rejects(
+    dial({ host: 'two.invalid', port, signal: soon() }),
+    new Dead(`connection refused by 127.0.0.1:${port}; connection refused by 127.0.0.2:${port}`),
+  )
+})
+
+test('dial() leaves nothing of the addresses that it tried, when the check is over', async (t) => {
+  const { port } = await startDeaf(t)
+  resolveTo(t, '127.0.0.1', '127.0.0.1')
+  const count = () => process.getActiveResourcesInfo().filter((name) => /TCP|Timeout/.test(name)).length
+  const before = count()
+  const over = new Error('over')
+  const controller = new AbortController()
+  const dialling = dial({ host: 'two.invalid', port, signal: controller.signal })
+  setTimeout(() => controller.abort(over), 400)
+  await assert.rejects(dialling, over)
+  await sleep(50)
+  assert.equal(count(), before)
 })
 
 test('dial() destroys the connection when the check is over, even after it gave it away', async (t) => {
