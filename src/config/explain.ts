@@ -136,10 +136,21 @@ function countOf(count: number | bigint, origin: string): string {
 function describeValue(value: unknown, path: Path): string {
   if (value === null) return 'an empty value'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
-  if (typeof value === 'object') return Object.keys(value).length === 0 ? 'an empty mapping' : 'a mapping'
+  if (typeof value === 'object') return describeReference(value) ?? describeMapping(value)
   // A text such as "authorization: Bearer …" where a mapping belongs holds the key itself.
   if (path.some(isSecretKey) || isSecretKey(String(value))) return 'the value (not shown)'
   return maskUrls(quote(value, 60))
+}
+
+/** Where a secret is to be found is none itself. */
+function describeReference(mapping: object): string | undefined {
+  const [[key, place] = [], ...others] = Object.entries(mapping)
+  const isReference = others.length === 0 && (key === 'env' || key === 'file') && typeof place === 'string'
+  return isReference ? `{${key}: ${quote(place, 60)}}` : undefined
+}
+
+function describeMapping(mapping: object): string {
+  return Object.keys(mapping).length === 0 ? 'an empty mapping' : 'a mapping'
 }
 
 function valueAt(input: unknown, path: Path): unknown {

@@ -8,7 +8,7 @@ export type SecretSpec = string | { env: string } | { file: string }
 
 export const secretSpec = z.union(
   [z.string(), z.strictObject({ env: z.string().min(1) }), z.strictObject({ file: z.string().min(1) })],
-  { error: 'is not a text, {env: NAME} or {file: PATH}; write the token in quotes' },
+  { error: 'is not a text, {env: NAME} or {file: PATH}; write a text in quotes' },
 )
 
 /** A secret that was read, or the phrase that says why it could not be. */

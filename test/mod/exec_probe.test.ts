@@ -605,7 +605,7 @@ const mistakes = [
     query: { command: 'a', env: { A: true, B: { env: 'NOT_SET_ANYWHERE' } } },
     problems: [
       'env.A: true is not a text, {env: NAME} or {file: PATH}; write it in quotes',
-      'env.B: a mapping cannot be used: the environment variable NOT_SET_ANYWHERE is not set',
+      'env.B: {env: "NOT_SET_ANYWHERE"} cannot be used: the environment variable NOT_SET_ANYWHERE is not set',
     ],
   },
   {

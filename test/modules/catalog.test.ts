@@ -193,7 +193,7 @@ test('createCatalog() tells what a module that was started again has against its
     const { observe } = await crash(context, catalog, own)
     const password = join(own, 'password')
     rmSync(password)
-    const reason = `module "frail" does not take its query any more: password: a mapping cannot be used: ${password} cannot be read: there is no such file`
+    const reason = `module "frail" does not take its query any more: password: {file: "${password}"} cannot be used: ${password} cannot be read: there is no such file`
     await assert.rejects(observe(never, silent), new Unknown(reason))
     writeFileSync(password, 'open sesame')
     assert.deepEqual(await observe(never, silent), { done: true })
