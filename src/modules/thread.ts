@@ -1,4 +1,5 @@
 import type { Worker } from 'node:worker_threads'
+import pLimit from 'p-limit'
 import type { Carried } from '../carried/carried.ts'
 import { formatDuration } from '../config/duration.ts'
 import { learnSecret } from '../config/secrets.ts'
@@ -12,6 +13,9 @@ import { reviveError, reviveFacts } from './thrown.ts'
 
 /** A module that has not said that it is ready after this long is taken for one that loops. */
 const LOAD_TIMEOUT_MS = 5000
+
+/** So many load at a time: a dozen at once would keep each other from being ready in time. */
+const loading = pLimit(2)
 
 /** A query that has not been validated after this long, with all those before it, is taken for one that never will be. */
 const PREPARE_TIMEOUT_MS = 10_000
@@ -67,7 +71,7 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
   let notBeforeMs = 0
   let lastFault: Error = new Unknown(`module "${name}" was not started`)
   let isClosed = false
-  let current: Promise<Run> | undefined = start()
+  let current: Promise<Run> | undefined = loading(start)
 
   function start(): Promise<Run> {
     return new Promise((resolve, reject) => {
@@ -138,7 +142,7 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
     if (current) return current
     if (isClosed) return Promise.reject(new Unknown(`module "${name}" is closed`))
     if (performance.now() < notBeforeMs) return Promise.reject(lastFault)
-    current = start()
+    current = loading(start)
     return current
   }
 

@@ -72,6 +72,27 @@ export const Probe = defineProbe({ summary: 's', query: z.any().transform(() => 
   }, own)
 })
 
+test('createCatalog() loads two modules at a time: many at once would be too slow for their time limit', (context) => {
+  const own = mkdtempSync(join(tmpdir(), 'deadpool-catalog-'))
+  context.after(() => rmSync(own, { recursive: true }))
+  const source = `import { appendFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
+import { defineProbe, z } from 'deadpool'
+const note = (text) => appendFileSync('${own}/notes', text)
+note('(')
+await setTimeout(100)
+note(')')
+export const Probe = defineProbe({ summary: 's', query: z.any(), facts: { a: 'a' }, async probe() {} })`
+  const names = ['a', 'b', 'c', 'd', 'e']
+  for (const name of names) writeFileSync(join(own, `${name}.mjs`), source)
+  return withCatalog(async (catalog) => {
+    await Promise.all(names.map((name) => catalog.open(name)))
+    const notes = readFileSync(join(own, 'notes'), 'utf8')
+    assert.equal(notes.length, 2 * names.length)
+    assert.doesNotMatch(notes, /\(\(\(/)
+  }, own)
+})
+
 test('createCatalog() ends the threads of modules that are no longer used', () =>
   withCatalog(async (catalog) => {
     const [used, left] = [await catalog.open('good'), await catalog.open('plain')]
