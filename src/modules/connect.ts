@@ -51,7 +51,7 @@ export async function connectToHost({ host, port, family, signal, onResolved }: 
     signal.throwIfAborted()
     waiting = isIP(host)
       ? [host]
-      : await Promise.race([findAddresses(host, family, onResolved), promise.then(() => [])])
+      : await Promise.race([findAddresses({ host, family, signal, onResolved }), promise.then(() => [])])
     tryNext()
     const connected = await promise
     signal.throwIfAborted()
@@ -69,9 +69,9 @@ function join(errors: Error[]): Error | undefined {
   return errors.length === 1 ? errors[0] : new AggregateError(errors)
 }
 
-async function findAddresses(host: string, family: 4 | 6 | undefined, onResolved = () => {}): Promise<string[]> {
+async function findAddresses({ host, family, signal, onResolved = () => {} }: Omit<Route, 'port'>): Promise<string[]> {
   const { promise, resolve, reject } = Promise.withResolvers<Address[]>()
-  lookup(host, { family, all: true }, (error, found) => (error ? reject(error) : resolve(found as Address[])))
+  lookup(host, { family, all: true, signal }, (error, found) => (error ? reject(error) : resolve(found as Address[])))
   const found = await promise
   onResolved()
   return alternate(found)

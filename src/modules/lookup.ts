@@ -44,6 +44,8 @@ export type Lookup = (
     family?: number | 'IPv4' | 'IPv6' | undefined
     hints?: number | undefined
     all?: boolean | undefined
+    /** When it aborts nobody waits for the answer any more. */
+    signal?: AbortSignal | undefined
   },
   callback: (
     error: (Error & { code?: string | undefined }) | null,
@@ -57,21 +59,39 @@ export type Lookup = (
  * who want the same name at the same moment, and never takes the whole thread pool.
  */
 export const lookup: Lookup = (hostname, options, callback) => {
-  const watch = currentLookupWatch()
-  if (watch) watch.resolving = hostname
+  const forget = showLookup(hostname, options.signal)
   resolveShared(hostname, options.family ?? 0, options.hints ?? 0).then(
     (addresses) => {
-      if (watch) watch.resolving = undefined
+      forget()
       const [first] = addresses
       if (options.all) callback(null, addresses)
       else if (first) callback(null, first.address, first.family)
       else callback(Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }), '')
     },
     (error: NodeJS.ErrnoException) => {
-      if (watch) watch.resolving = undefined
+      forget()
       callback(error, '')
     },
   )
+}
+
+/** The names that a check waits for: it may want several at a time. */
+const awaited = new WeakMap<LookupWatch, Map<symbol, string>>()
+
+/** Shows in the watch of this check that it waits for a name, until the function returned is called or the signal aborts. */
+function showLookup(hostname: string, signal: AbortSignal | undefined): () => void {
+  const watch = currentLookupWatch()
+  if (!watch) return () => {}
+  const names = awaited.get(watch) ?? new Map<symbol, string>()
+  const key = Symbol(hostname)
+  const forget = () => {
+    signal?.removeEventListener('abort', forget)
+    if (names.delete(key)) watch.resolving = names.values().next().value
+  }
+  awaited.set(watch, names.set(key, hostname))
+  watch.resolving = hostname
+  signal?.addEventListener('abort', forget)
+  return forget
 }
 
 function resolveShared(hostname: string, family: number | string, hints: number): Promise<dns.LookupAddress[]> {
