@@ -134,6 +134,8 @@ const OWN_TROUBLE: Record<string, string> = {
   ENETDOWN: 'the network of this host is down',
   ENETUNREACH: 'this host has no route to the network',
   EAI_AGAIN: 'the resolver of this host does not answer',
+  EAI_FAIL: 'the resolver of this host failed',
+  EAI_MEMORY: 'this host is out of memory',
   EACCES: 'this host does not allow it',
   EPERM: 'this host does not allow it',
 }

@@ -135,6 +135,12 @@ const errors: { name: string; error: unknown; kind: 'dead' | 'unknown'; reason: 
     reason: 'the resolver of this host does not answer (EAI_AGAIN)',
   },
   {
+    name: 'a resolver in trouble',
+    error: coded('EAI_FAIL'),
+    kind: 'unknown',
+    reason: 'the resolver of this host failed (EAI_FAIL)',
+  },
+  {
     name: 'a refused connection, wrapped as fetch does',
     error: new TypeError('fetch failed', { cause: coded('ECONNREFUSED') }),
     kind: 'dead',
