@@ -18,6 +18,7 @@ import {
 import { criterionNames } from '../../src/criteria/criterion.ts'
 import { logTarget } from '../../src/log/target.ts'
 import { createCatalog } from '../../src/modules/catalog.ts'
+import * as face from '../../src/modules/face.ts'
 import { prepareProbe } from '../../src/watchman/prepare.ts'
 
 const home = join(import.meta.dirname, '../..')
@@ -93,6 +94,20 @@ test('the mistakes that configuration.md shows are those that the fixtures expec
   const shown = [...read('docs/configuration.md').matchAll(/^(bad-[\w-]+\.yml):.*$/gm)]
   assert.ok(shown.length > 0)
   for (const [line, file] of shown) assert.ok(read(`test/fixtures/config/${file}`).includes(`# ${line}\n`), line)
+})
+
+test('writing-a-module.md tells of all that a module can import', () => {
+  const text = read('docs/writing-a-module.md')
+  for (const name of Object.keys(face)) assert.match(text, new RegExp(`\`${name}[\`(]`), name)
+  const imported = globSync('mod/*.ts', { cwd: home }).flatMap((file) =>
+    [...read(file).matchAll(/(?:^import (?!type)[^']* from |import\()'([^':]+)'/gm)].map(([, library = '']) => library),
+  )
+  const libraries = [...new Set([...imported, 'ky'])].filter((name) => name !== 'deadpool').sort()
+  const told = /^- the libraries that the binary carries [^:]*: (.*?)\n- /ms.exec(text)?.[1] ?? ''
+  assert.deepEqual(
+    [...told.matchAll(/`(.*?)`/g)].map(([, name]) => name),
+    libraries,
+  )
 })
 
 test('both READMEs have the same headings and the same code', () => {
