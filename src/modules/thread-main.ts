@@ -87,6 +87,17 @@ export async function runModuleThread({ file }: ThreadStart): Promise<void> {
   const queries = new Map<number, PreparedQuery>()
   const running = new Map<number, AbortController>()
 
+  async function prepare({ id, key, query }: Extract<ThreadRequest, { kind: 'prepare' }>): Promise<void> {
+    try {
+      const prepared = await prepareQuery(probe, query)
+      queries.set(key, prepared)
+      const { problems, facts, criteria, timeoutMs } = prepared
+      reply({ kind: 'prepared', id, problems, facts, criteria, timeoutMs })
+    } catch (error) {
+      reply({ kind: 'error', id, error: copyError(error) })
+    }
+  }
+
   async function check(id: number, key: number): Promise<void> {
     const controller = new AbortController()
     running.set(id, controller)
@@ -104,12 +115,8 @@ export async function runModuleThread({ file }: ThreadStart): Promise<void> {
 
   port.on('message', async (request: ThreadRequest) => {
     switch (request.kind) {
-      case 'prepare': {
-        const prepared = await prepareQuery(probe, request.query)
-        queries.set(request.key, prepared)
-        const { problems, facts, criteria, timeoutMs } = prepared
-        return reply({ kind: 'prepared', id: request.id, problems, facts, criteria, timeoutMs })
-      }
+      case 'prepare':
+        return prepare(request)
       case 'check':
         return check(request.id, request.key)
       case 'abort':

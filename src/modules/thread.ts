@@ -8,7 +8,7 @@ import type { Facts, ProbeLog } from './define-probe.ts'
 import { Unknown } from './errors.ts'
 import { currentLookupWatch, type LookupWatch } from './lookup.ts'
 import { type Description, ModuleError, type PreparedQuery } from './module.ts'
-import type { ThreadReply, ThreadRequest, ThreadStart } from './thread-messages.ts'
+import type { ThreadReply, ThreadRequest, ThreadStart, ThrownInThread } from './thread-messages.ts'
 import { reviveError, reviveFacts } from './thrown.ts'
 
 /** A module that has not said that it is ready after this long is taken for one that loops. */
@@ -159,6 +159,7 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
     const timer = setTimeout(() => finish(run, late), PREPARE_TIMEOUT_MS)
     const asking = ask(run, { kind: 'prepare', id: nextId++, key, query: queries[key] })
     const reply = await asking.finally(() => clearTimeout(timer))
+    if (reply.kind === 'error') throw new ModuleError(`it failed at the query: ${describeThrown(reply.error)}`)
     if (reply.kind !== 'prepared') throw new ModuleError('it did not take its query')
     if (reply.problems.length === 0) run.prepared.add(key)
     return reply
@@ -240,4 +241,8 @@ export async function createModuleThread({ name, file, carried, log }: ThreadOpt
       await run?.worker.terminate()
     },
   }
+}
+
+function describeThrown({ name, message }: ThrownInThread): string {
+  return name === 'Error' ? message : `${name}: ${message}`
 }

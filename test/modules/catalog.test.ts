@@ -72,6 +72,27 @@ export const Probe = defineProbe({ summary: 's', query: z.any().transform(() => 
   }, own)
 })
 
+test('createCatalog() does not let a module that fails at one query lose the others', (context) => {
+  const own = mkdtempSync(join(tmpdir(), 'deadpool-catalog-'))
+  context.after(() => rmSync(own, { recursive: true }))
+  const source = `import { defineProbe, z } from 'deadpool'
+export const Probe = defineProbe({
+  summary: 's',
+  query: z.strictObject({ names: z.any() }),
+  facts: { a: 'a' },
+  factsOf: ({ names }) => Object.fromEntries(names.map((name) => [name, 'named'])),
+  async probe() { return { a: 1 } },
+})`
+  writeFileSync(join(own, 'names.mjs'), source)
+  return withCatalog(async (catalog) => {
+    const module = await catalog.open('names')
+    const { observe } = await module.prepare({ names: [] })
+    const reason = 'it failed at the query: TypeError: names.map is not a function'
+    await assert.rejects(module.prepare({ names: 'one' }), new ModuleError(reason))
+    assert.deepEqual(await observe(never, silent), { a: 1 })
+  }, own)
+})
+
 test('createCatalog() loads two modules at a time: many at once would be too slow for their time limit', (context) => {
   const own = mkdtempSync(join(tmpdir(), 'deadpool-catalog-'))
   context.after(() => rmSync(own, { recursive: true }))
