@@ -14,17 +14,25 @@ export interface QueryKey {
 
 type JsonSchema = z.core.JSONSchema.JSONSchema
 
-/** Lists the keys of a query's schema, in its order; below each mapping follow the keys in it. */
+/**
+ * Lists the keys of a query's schema, in its order; below each mapping follow the keys in it. None of a schema that cannot
+ * be told, such as one with a default that JSON does not know: the module works all the same.
+ */
 export function listQueryKeys(schema: z.ZodType): QueryKey[] {
-  // What JSON Schema cannot say, such as a refinement, is told by the error of a query that hurts it.
-  const json = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline', override: keepDefault })
-  return listKeys(json, '')
+  try {
+    // What JSON Schema cannot say, such as a refinement, is told by the error of a query that hurts it.
+    return listKeys(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline', override }), '')
+  } catch {
+    return [] // the converter throws at what it cannot write down
+  }
 }
 
-/** JSON Schema wants a default to be an input, which that of a duration or a size is not. */
-function keepDefault({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: JsonSchema }): void {
+function override({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: JsonSchema }): void {
   const { def } = zodSchema._zod
+  // JSON Schema wants a default to be an input, which that of a duration or a size is not.
   if (def.type === 'default') jsonSchema.default ??= def.defaultValue as NonNullable<JsonSchema['default']>
+  // A discriminated union, whose options are read as those of any other.
+  if (jsonSchema.oneOf) jsonSchema.anyOf = jsonSchema.oneOf
 }
 
 function listKeys(schema: JsonSchema, above: string): QueryKey[] {

@@ -41,6 +41,20 @@ const TABLE: { name: string; schema: z.ZodType; rows: string[] }[] = [
     rows: ['a | list of mappings | required | ', 'a[].send | text | required | ', 'a[].expect | text | required | '],
   },
   {
+    name: 'one of several mappings, told apart by a key',
+    schema: z.discriminatedUnion('by', [
+      z.strictObject({ by: z.literal('name'), name: z.string() }),
+      z.strictObject({ by: z.literal('place') }),
+    ]),
+    rows: [
+      'a | mapping | required | ',
+      'a.by | name | required | ',
+      'a.name | text | required | ',
+      'a.by | place | required | ',
+    ],
+  },
+  { name: 'nothing of a default that JSON does not know', schema: z.bigint().default(5n), rows: [] },
+  {
     name: 'what was transformed and refined',
     schema: z
       .string()
