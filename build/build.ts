@@ -4,11 +4,16 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statS
 import { createRequire, isBuiltin } from 'node:module'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type BuildOptions, build, type Plugin } from 'esbuild'
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild'
+import { packagesOf } from './inventory.ts'
+import { writeLicences } from './licences.ts'
+import { readRevision } from './revision.ts'
+import { writeSbom } from './sbom.ts'
 import { bundleTypes } from './types.ts'
 
 /**
- * Makes `dist/deadpool`, the one executable, and `dist/mod/`. The same commit gives the same bytes: nothing here depends
+ * Makes `dist/deadpool`, the one executable, `dist/mod/`, and what is inside the binary: `dist/deadpool.cdx.json` and
+ * `dist/licenses.txt`. The same commit gives the same bytes: nothing here depends
  * on the time, the path or the host.
  *
  *     node build/build.ts [--if-stale] [--out FOLDER]
@@ -38,12 +43,14 @@ const COMMON = {
   keepNames: true,
   legalComments: 'none',
   logLevel: 'warning',
+  metafile: true,
 } as const satisfies BuildOptions
 
 /** What the binary carries runs in a `Script`, which knows no `import()`: it becomes a `require` that waits as long. */
 const CARRIED = { ...COMMON, supported: { 'dynamic-import': false } } satisfies BuildOptions
 
-const commit = readCommit()
+const revision = readRevision(INPUTS)
+const { commit, version } = revision
 const stamp = hashInputs()
 let libraries: string[] = []
 if (options['if-stale'] && existsSync(binary) && readStamp() === stamp) process.exit(0)
@@ -53,8 +60,8 @@ async function makeAll(): Promise<void> {
   rmSync(dist, { recursive: true, force: true })
   mkdirSync(work, { recursive: true })
   libraries = await bundleModules()
-  await bundleLibraries()
-  await bundle()
+  const packages = packagesOf([await bundleLibraries(), await bundle()])
+  writeFileSync(join(work, 'licenses.txt'), writeLicences(packages))
   writeFileSync(join(work, 'deadpool.d.ts'), await bundleTypes())
   const node = stripNode()
   compileCache(node)
@@ -62,20 +69,14 @@ async function makeAll(): Promise<void> {
   copyModules()
   const { size } = statSync(binary)
   if (size > MAX_BYTES) throw new Error(`${binary} has ${size} bytes; at most ${MAX_BYTES} are allowed`)
+  writeFileSync(
+    join(dist, 'deadpool.cdx.json'),
+    writeSbom({ revision, arch: 'x64', packages, binary: readFileSync(binary) }),
+  )
+  cpSync(join(work, 'licenses.txt'), join(dist, 'licenses.txt'))
   rmSync(work, { recursive: true })
   writeFileSync(stampFile, stamp)
   process.stdout.write(`${binary}: ${(size / 1e6).toFixed(1)} MB, ${commit || 'no commit'}\n`)
-}
-
-/** The commit that is built, with `+` when the tree differs from it; empty outside a repository. */
-function readCommit(): string {
-  try {
-    const git = (...args: string[]) => execFileSync('git', args, { cwd: home, encoding: 'utf8', stdio: 'pipe' }).trim()
-    const isChanged = git('status', '--porcelain', '--', ...INPUTS) !== ''
-    return git('rev-parse', '--short=12', 'HEAD') + (isChanged ? '+' : '')
-  } catch {
-    return '' // an exported tree, or no git
-  }
 }
 
 function hashInputs(): string {
@@ -94,8 +95,8 @@ function readStamp(): string {
 }
 
 /** One CommonJS file for the main thread and the threads of modules alike; what a command does not need stays asleep. */
-async function bundle(): Promise<void> {
-  await build({
+async function bundle(): Promise<Metafile> {
+  const { metafile } = await build({
     ...COMMON,
     entryPoints: [join(home, 'src/main.ts')],
     outfile: join(work, 'app.cjs'),
@@ -104,6 +105,7 @@ async function bundle(): Promise<void> {
     define: { 'import.meta.url': 'undefined', 'import.meta.dirname': 'undefined' },
     plugins: [builtFacts(), englishOnly()],
   })
+  return metafile
 }
 
 /** Provides `virtual:built`: what only the build knows. */
@@ -113,7 +115,6 @@ function builtFacts(): Plugin {
     setup({ onResolve, onLoad }) {
       onResolve({ filter: /^virtual:built$/ }, () => ({ path: 'built', namespace: 'built' }))
       onLoad({ filter: /.*/, namespace: 'built' }, () => {
-        const { version } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'))
         const facts = { version, commit, modules: stockNames(), libraries }
         const contents = Object.entries(facts).map(([name, fact]) => `export const ${name} = ${JSON.stringify(fact)}`)
         return { contents: contents.join('\n'), loader: 'js' }
@@ -131,7 +132,6 @@ async function bundleModules(): Promise<string[]> {
     outdir,
     outExtension: { '.js': '.cjs' },
     packages: 'external',
-    metafile: true,
   })
   for (const name of stockNames()) cpSync(join(home, 'mod', `${name}.ts`), join(outdir, `${name}.ts`))
   const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path))
@@ -139,8 +139,8 @@ async function bundleModules(): Promise<string[]> {
   return [...new Set([...packages, ...FOR_OTHERS])].sort()
 }
 
-async function bundleLibraries(): Promise<void> {
-  await build({
+async function bundleLibraries(): Promise<Metafile> {
+  const { metafile } = await build({
     ...CARRIED,
     entryPoints: libraries.map((name) => ({ in: name, out: name })),
     outdir: join(work, 'lib'),
@@ -148,6 +148,7 @@ async function bundleLibraries(): Promise<void> {
     external: OPTIONAL_PACKAGES,
     plugins: [englishOnly()],
   })
+  return metafile
 }
 
 /** Zod carries its messages in fifty languages, 270 kB that every start would load; DeadPool speaks one. */
@@ -188,7 +189,7 @@ function compileCache(node: string): void {
 async function pack(node: string): Promise<void> {
   // The command line of pkg takes neither a Node of one's own nor assets; the function behind it does.
   const { default: sea } = createRequire(import.meta.url)('@yao-pkg/pkg/lib-es5/sea.js')
-  const names = ['app.cjs', 'app.cache', 'deadpool.d.ts', ...listFiles('mod'), ...listFiles('lib')]
+  const names = ['app.cjs', 'app.cache', 'deadpool.d.ts', 'licenses.txt', ...listFiles('mod'), ...listFiles('lib')]
   const assets = Object.fromEntries(names.map((name) => [name, join(work, name)]))
   const target = { nodeRange: `node${process.versions.node}`, platform: 'linux', arch: 'x64', output: binary }
   // The path of the main script goes into the binary. pkg works in a folder that it makes in TMPDIR, so from there this

@@ -30,6 +30,8 @@ async function execute(command: Command): Promise<void> {
       return print(HELP)
     case 'version':
       return print(`deadpool ${carried.version} (${carried.commit || 'from sources'}, Node ${process.versions.node})\n`)
+    case 'licenses':
+      return print(await carried.licences())
     case 'modules':
       return modules(command)
     case 'check-config':

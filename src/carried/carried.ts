@@ -28,4 +28,6 @@ export interface Carried {
   startModuleThread(workerData: unknown): Worker
   /** The `.d.ts` of the virtual module `deadpool`. */
   types(): Promise<string>
+  /** The licences of everything inside the binary, Node's own included. */
+  licences(): Promise<string>
 }

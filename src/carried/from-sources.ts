@@ -27,4 +27,9 @@ export const carried: Carried = {
   library: createRequire(import.meta.url),
   startModuleThread: (workerData) => new Worker(new URL('../modules/thread-main.ts', import.meta.url), { workerData }),
   types: async () => (await import('../../build/types.ts')).bundleTypes(),
+  async licences() {
+    const { writeLicences } = await import('../../build/licences.ts')
+    const { packagesOfLock } = await import('../../build/inventory.ts')
+    return writeLicences(packagesOfLock())
+  },
 }

@@ -30,6 +30,7 @@ export const carried: Carried = {
   library: (name) => load(`lib/${name}.cjs`),
   startModuleThread: (workerData) => new Worker(getAsset('app.cjs', 'utf8'), { eval: true, workerData }),
   types: async () => getAsset('deadpool.d.ts', 'utf8'),
+  licences: async () => getAsset('licenses.txt', 'utf8'),
 }
 
 /** Runs a bundle of the assets, once in each thread: what nobody uses costs nothing. */

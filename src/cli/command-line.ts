@@ -24,7 +24,7 @@ export type Command =
   | ({ name: 'mute'; item: string; saying: Saying } & Place)
   | ({ name: 'unmute'; item: string } & Place)
   | { name: 'simulate'; config: string | undefined; simulated: Simulated; json: boolean }
-  | { name: 'help' | 'version' }
+  | { name: 'help' | 'version' | 'licenses' }
 
 const OPTIONS = {
   config: { type: 'string', short: 'c' },
@@ -68,6 +68,7 @@ const ALLOWED: Record<Command['name'], readonly string[]> = {
   unmute: ['config', 'folder'],
   simulate: ['config', 'dead', 'unknown', 'json'],
   reload: ['config', 'folder'],
+  licenses: [],
   help: [],
   version: [],
 }
@@ -145,6 +146,7 @@ function toCommand(name: Command['name'], values: Values, item: string | undefin
     case 'resume':
     case 'reload':
       return { name, ...place }
+    case 'licenses':
     case 'help':
     case 'version':
       return { name }

@@ -14,6 +14,7 @@ Usage:
   deadpool modules NAME              tell all about one: an example, its query, its facts, when it is alive
   deadpool modules --eject NAME      write the source of a stock module here, as a starting point
   deadpool modules --types           print the types of the virtual module "deadpool" (a .d.ts)
+  deadpool licenses                  print the licences of everything inside the binary
 
   deadpool status [--json] [--watch]                how things are; with --watch every second
   deadpool drain [--for 30m] [--reason TEXT]        answer 503 until then, or until "resume"
