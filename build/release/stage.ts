@@ -1,0 +1,109 @@
+import { chmodSync, cpSync, lutimesSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Arch } from '../node.ts'
+
+const home = join(import.meta.dirname, '../..')
+
+/** What one release of one processor is made from. */
+export interface Release {
+  arch: Arch
+  /** The version that packages carry. */
+  version: string
+  /** Seconds since 1970: the time of every file. */
+  epoch: number
+  /** Where the binary, `mod/`, `licenses.txt` and the SBOM were built. */
+  built: string
+  /** Where what is made for others goes. */
+  out: string
+  /** A folder of its own for what is thrown away. */
+  work: string
+  /** How hard xz tries, 0 to 9. */
+  level: number
+}
+
+/** A file to be: its path, and its text or the file that it is a copy of. A folder has neither. */
+export interface Item {
+  path: string
+  text?: string | Buffer
+  from?: string
+  isExecutable?: boolean
+}
+
+/** Makes these files below `root`, with modes and times that depend on nothing but this. */
+export function stage(root: string, items: readonly Item[], epoch: number): void {
+  mkdirSync(root, { recursive: true })
+  for (const { path, text, from, isExecutable } of items) {
+    const target = join(root, path)
+    mkdirSync(from === undefined && text === undefined ? target : dirname(target), { recursive: true })
+    if (text !== undefined) writeFileSync(target, text)
+    if (from !== undefined) cpSync(from, target)
+    if (isExecutable) chmodSync(target, 0o755)
+    else if (text !== undefined || from !== undefined) chmodSync(target, 0o644)
+  }
+  settle(root, epoch)
+}
+
+function settle(folder: string, epoch: number): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) settle(path, epoch)
+    else lutimesSync(path, epoch, epoch)
+  }
+  chmodSync(folder, 0o755)
+  lutimesSync(folder, epoch, epoch)
+}
+
+/** What there is to read, in the places to which its links lead, with the sources of the stock modules. */
+export function readings(release: Release): Item[] {
+  const files = [
+    'README.md',
+    'README.ru.md',
+    'CHANGELOG.md',
+    'deadpool.example.yml',
+    ...filesOf('docs'),
+    ...filesOf('mod'),
+  ]
+  return [
+    ...files.map((path) => ({ path, from: join(home, path) })),
+    ...['licenses.txt', 'deadpool.cdx.json'].map((path) => ({ path, from: join(release.built, path) })),
+  ]
+}
+
+/** The units of systemd, with the path of each in `packaging/systemd`. */
+export function units(): { name: string; from: string }[] {
+  return filesOf('packaging/systemd').map((path) => ({
+    name: path.slice('packaging/systemd/'.length),
+    from: join(home, path),
+  }))
+}
+
+/** What a package puts into its places on a host, the binary first. */
+export function installed(release: Release): Item[] {
+  return [
+    { path: 'usr/bin/deadpool', from: join(release.built, 'deadpool'), isExecutable: true },
+    { path: 'etc/deadpool/deadpool.yml', from: join(home, 'packaging/deadpool.yml') },
+    { path: 'etc/deadpool/mod' },
+    ...units().map(({ name, from }) => ({ path: `usr/lib/systemd/system/${name}`, from })),
+    ...readings(release).map(({ path, ...rest }) => ({ path: `usr/share/doc/deadpool/${path}`, ...rest })),
+  ]
+}
+
+/** Fills `@name@` in a text of `packaging/`; a line that is nothing else may become several. */
+export function fill(file: string, values: Record<string, string | number>): string {
+  return readFileSync(join(home, 'packaging', file), 'utf8').replace(/@([a-z-]+)@/g, (_, name: string) => {
+    const value = values[name]
+    if (value === undefined) throw new Error(`packaging/${file} asks for @${name}@; there are ${Object.keys(values)}`)
+    return String(value).trimEnd()
+  })
+}
+
+/** The script that makes user, state and token. */
+export function setUp(): string {
+  return readFileSync(join(home, 'packaging/set-up.sh'), 'utf8')
+}
+
+function filesOf(folder: string): string[] {
+  return readdirSync(join(home, folder))
+    .sort()
+    .map((name) => `${folder}/${name}`)
+}
