@@ -35,7 +35,7 @@ const MAX_BYTES = 120_000_000
 const FOR_OTHERS = ['ky']
 
 /** What stands in `dist` beside what this makes: a release, and what it is made from. */
-const KEPT = ['release', 'arm64']
+const KEPT = ['release', 'hosts', 'arm64']
 
 /** Packages that libraries use where somebody has installed them; each looks first whether they are there. */
 const OPTIONAL_PACKAGES: string[] = []

@@ -53,12 +53,16 @@ function unpackNode(arch: Arch, path: string): void {
   const { version, integrity } = findLocked(name)
   const archive = join(cache, `${name}-${version}.tgz`)
   if (!existsSync(archive)) fetchPackage(name, version)
-  const found = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`
-  if (found !== integrity) {
-    rmSync(archive)
-    throw new Error(`${name}@${version} came as ${found}; package-lock.json pins ${integrity}; it was thrown away`)
-  }
+  checkArchive(archive, integrity)
   writeFileSync(path, execFileSync('tar', ['-xzOf', archive, 'package/bin/node'], { maxBuffer: 1e9 }), { mode: 0o755 })
+}
+
+/** @throws Error when the archive is not the one of the lock file; it is removed then */
+export function checkArchive(archive: string, integrity: string): void {
+  const found = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`
+  if (found === integrity) return
+  rmSync(archive)
+  throw new Error(`${archive} is ${found}; package-lock.json pins ${integrity}; it was thrown away, try again`)
 }
 
 function fetchPackage(name: string, version: string): void {

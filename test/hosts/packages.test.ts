@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { makeFolder, skip } from '../e2e/binary.ts'
+import { makeMachine, released, runIn, SUITES } from './machine.ts'
+
+const ROOT = 0
+const home = join(import.meta.dirname, '../..')
+
+/** What the package leaves to a user `deadpool`: mode, and whether its owner and group are that user's. */
+function ownership(root: string, path: string): string {
+  const id = (kind: string) => Number(readFileSync(join(root, `etc/${kind}`), 'utf8').match(/^deadpool:x:(\d+)/m)?.[1])
+  const { mode, uid, gid } = statSync(join(root, path))
+  const name = (found: number, own: number) => (found === own ? 'deadpool' : found === 0 ? 'root' : String(found))
+  return `${(mode & 0o7777).toString(8)} ${name(uid, id('passwd'))}:${name(gid, id('group'))}`
+}
+
+function checkInstalled(root: string): void {
+  assert.equal(ownership(root, 'var/lib/deadpool'), '750 deadpool:deadpool')
+  assert.equal(ownership(root, 'etc/deadpool/token'), '640 root:deadpool')
+  assert.equal(ownership(root, 'etc/deadpool/deadpool.yml'), '640 root:deadpool')
+  assert.match(readFileSync(join(root, 'etc/deadpool/token'), 'utf8'), /^[0-9a-f]{64}$/)
+  const uid = Number(/^deadpool:x:(\d+):/m.exec(readFileSync(join(root, 'etc/passwd'), 'utf8'))?.[1])
+  assert.ok(uid > 0 && uid < 1000, `${uid}`)
+  const check = runIn(root, ['/usr/bin/deadpool', 'check-config'], { uid })
+  assert.equal(check.stdout.split('\n')[0], '/etc/deadpool/deadpool.yml: OK', check.stderr)
+  assert.match(check.stdout, /^flags in \/var\/lib\/deadpool\/probe$/m)
+  assert.equal(check.status, 0)
+}
+
+const NONINTERACTIVE = { uid: ROOT, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND: 'noninteractive' } }
+
+for (const suite of SUITES) {
+  test(`the .deb is installed, upgraded and purged on ${suite} with nothing added`, async (context) => {
+    const root = makeMachine(context, suite)
+    if (!root) return
+    const run = (...command: string[]) => {
+      const done = runIn(root, command, NONINTERACTIVE)
+      assert.equal(done.status, 0, `${command.join(' ')}: ${done.stdout}${done.stderr}`)
+      return done
+    }
+    copyFileSync(released(/_amd64\.deb$/), join(root, 'deadpool.deb'))
+    const first = run('/usr/bin/dpkg', '--install', '/deadpool.deb')
+    assert.match(
+      first.stdout,
+      /DeadPool is installed, not started\. Edit \/etc\/deadpool\/deadpool\.yml, then: systemctl enable --now deadpool/,
+    )
+    checkInstalled(root)
+    assert.equal(run('/usr/bin/dpkg', '--verify', 'deadpool').stdout, '')
+
+    appendFileSync(join(root, 'etc/deadpool/deadpool.yml'), '# edited\n')
+    const token = readFileSync(join(root, 'etc/deadpool/token'), 'utf8')
+    copyFileSync(makeNewer(makeFolder(context), released(/_amd64\.deb$/)), join(root, 'newer.deb'))
+    run('/usr/bin/dpkg', '--force-confdef', '--force-confold', '--install', '/newer.deb')
+    const kept = readFileSync(join(root, 'etc/deadpool/deadpool.yml'), 'utf8')
+    assert.ok(kept.endsWith('# edited\n') && !kept.includes('# newer'))
+    assert.equal(readFileSync(join(root, 'etc/deadpool/token'), 'utf8'), token)
+    checkInstalled(root)
+
+    mkdirSync(join(root, 'var/lib/deadpool/probe'))
+    run('/usr/bin/dpkg', '--remove', 'deadpool')
+    assert.equal(existsSync(join(root, 'usr/bin/deadpool')), false)
+    for (const left of ['etc/deadpool/deadpool.yml', 'etc/deadpool/token', 'var/lib/deadpool/probe']) {
+      assert.ok(existsSync(join(root, left)), left)
+    }
+    run('/usr/bin/dpkg', '--purge', 'deadpool')
+    for (const gone of ['etc/deadpool', 'var/lib/deadpool', 'usr/share/doc/deadpool']) {
+      assert.equal(existsSync(join(root, gone)), false, gone)
+    }
+    assert.notEqual(runIn(root, ['/usr/bin/dpkg', '--status', 'deadpool'], NONINTERACTIVE).status, 0)
+  })
+}
+
+/** The same package with a higher version and another configuration, as a later release has. */
+function makeNewer(folder: string, deb: string): string {
+  const tree = join(folder, 'tree')
+  execFileSync('dpkg-deb', ['--raw-extract', deb, tree])
+  appendFileSync(join(tree, 'etc/deadpool/deadpool.yml'), '# newer\n')
+  execFileSync('sed', ['-i', 's/^Version: .*/&.later/', join(tree, 'DEBIAN/control')])
+  const newer = join(folder, 'newer.deb')
+  execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '-z0', '--build', tree, newer])
+  return newer
+}
+
+test('the .rpm is installed and removed by rpm --root', async (context) => {
+  if (spawnSync('rpm', ['--version']).error) return skip(context, 'rpm is missing; install it: apt-get install rpm')
+  const root = makeMachine(context, 'bookworm')
+  if (!root) return
+  // Its database knows no package of Debian.
+  const rpm = (...args: string[]) => {
+    const { status, stderr, stdout } = spawnSync('rpm', ['--root', root, ...args], { encoding: 'utf8' })
+    assert.equal(status, 0, stderr)
+    return stdout
+  }
+  const file = join(root, 'deadpool.rpm')
+  copyFileSync(released(/\.x86_64\.rpm$/), file)
+  rpm('--initdb')
+  rpm('--nodeps', '--install', file)
+  checkInstalled(root)
+  appendFileSync(join(root, 'etc/deadpool/deadpool.yml'), '# edited\n')
+  rpm('--erase', 'deadpool')
+  assert.equal(existsSync(join(root, 'usr/bin/deadpool')), false)
+  assert.ok(readFileSync(join(root, 'etc/deadpool/deadpool.yml.rpmsave'), 'utf8').endsWith('# edited\n'))
+  assert.ok(existsSync(join(root, 'var/lib/deadpool')), 'rpm knows no purge')
+})
+
+test('lintian finds no error in the .deb', (context) => {
+  if (spawnSync('lintian', ['--version']).error) {
+    return skip(context, 'lintian is missing; install it: apt-get install lintian')
+  }
+  const args = ['--allow-root', '--fail-on', 'error', released(/_amd64\.deb$/)]
+  const { status, stdout } = spawnSync('lintian', args, { encoding: 'utf8' })
+  assert.equal(status, 0, stdout)
+})
+
+test('the packages list the same files, with the same modes, for every processor', () => {
+  const deb = (pattern: RegExp) =>
+    execFileSync('dpkg-deb', ['--contents', released(pattern)], { encoding: 'utf8' })
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(/\s+/))
+      .map(([mode, owner, , , , path = '']) => `${mode} ${owner} ${path.slice(1)}`)
+  const amd64 = deb(/_amd64\.deb$/)
+  assert.deepEqual(deb(/_arm64\.deb$/), amd64)
+  for (const line of amd64) {
+    const mode = line.includes(' /usr/bin/deadpool') ? '-rwxr-xr-x' : line.endsWith('/') ? 'drwxr-xr-x' : '-rw-r--r--'
+    assert.ok(line.startsWith(`${mode} root/root `), line)
+  }
+  for (const path of [
+    '/etc/deadpool/deadpool.yml',
+    '/etc/deadpool/mod/',
+    '/usr/lib/systemd/system/deadpool.service',
+    '/usr/share/doc/deadpool/licenses.txt',
+    '/usr/share/doc/deadpool/docs/operations.md',
+  ]) {
+    assert.ok(
+      amd64.includes(
+        `${path.endsWith('/') ? 'd' : '-'}rw${path.endsWith('/') ? 'xr-xr-x' : '-r--r--'} root/root ${path}`,
+      ),
+      path,
+    )
+  }
+  const rpm = (pattern: RegExp) =>
+    execFileSync('rpm', ['-qp', '--qf', '[%{FILEMODES:perms} %{FILENAMES}\n]', released(pattern)], { encoding: 'utf8' })
+  const x64 = rpm(/\.x86_64\.rpm$/)
+  assert.equal(rpm(/\.aarch64\.rpm$/), x64)
+  assert.match(x64, /^-rwxr-xr-x \/usr\/bin\/deadpool$/m)
+  const tar = execFileSync('tar', ['-tvJf', released(/linux-x64\.tar\.xz$/)], { encoding: 'utf8' })
+  for (const end of [
+    'deadpool',
+    'mod/url_probe.ts',
+    'deadpool.example.yml',
+    'README.md',
+    'docs/operations.md',
+    'systemd/deadpool.service',
+    'licenses.txt',
+    'deadpool.cdx.json',
+  ]) {
+    assert.match(
+      tar,
+      new RegExp(`^-rw[x-]r-[x-]r-[x-] 0/0 .* deadpool-[^/]+-linux-x64/${end.replaceAll('.', '\\.')}$`, 'm'),
+    )
+  }
+})
+
+test('the sizes are within their limits, and SHA256SUMS is right', () => {
+  for (const pattern of [/linux-x64$/, /linux-arm64$/]) assert.ok(statSync(released(pattern)).size <= 120_000_000)
+  for (const pattern of [/_amd64\.deb$/, /_arm64\.deb$/]) assert.ok(statSync(released(pattern)).size <= 35_000_000)
+  const folder = join(released(/^SHA256SUMS$/), '..')
+  const { status, stdout } = spawnSync('sha256sum', ['--check', 'SHA256SUMS'], { cwd: folder, encoding: 'utf8' })
+  assert.equal(status, 0, stdout)
+  assert.equal(stdout.trimEnd().split('\n').length, 11)
+})
+
+test('a second release gives the same bytes, with another umask, time zone and locale', (context) => {
+  const out = join(makeFolder(context), 'again')
+  const env = { ...process.env, TZ: 'Pacific/Apia', LC_ALL: 'C', XZ_OPT: '-9' }
+  const release = [process.execPath, 'build/release.ts', '--arch', 'x64', '--level', '1', '--out', out]
+  const args = ['-c', 'umask 077; exec "$@"', 'sh', ...release]
+  const { status, stderr } = spawnSync('sh', args, { cwd: home, encoding: 'utf8', env })
+  assert.equal(status, 0, stderr)
+  const sums = readFileSync(released(/^SHA256SUMS$/), 'utf8').split('\n')
+  const again = readFileSync(join(out, 'SHA256SUMS'), 'utf8').trimEnd().split('\n')
+  assert.equal(again.length, 6)
+  for (const line of again) assert.ok(sums.includes(line), `${line} differs`)
+})
+
+test('a second build of the arm64 binary gives the same bytes', (context) => {
+  const out = join(makeFolder(context), 'arm64')
+  const args = ['build/build.ts', '--arch', 'arm64', '--out', out]
+  const { status, stderr } = spawnSync(process.execPath, args, { cwd: home, encoding: 'utf8' })
+  assert.equal(status, 0, stderr)
+  assert.ok(readFileSync(join(out, 'deadpool')).equals(readFileSync(released(/linux-arm64$/))), 'the binaries differ')
+})
