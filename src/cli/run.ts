@@ -1,5 +1,6 @@
 import { access, constants, mkdir, stat } from 'node:fs/promises'
 import type { Carried } from '../carried/carried.ts'
+import { findExposure } from '../config/exposure.ts'
 import { type LoadedConfig, loadConfig, refuseMistakes } from '../config/load.ts'
 import { ConfigError } from '../config/problem.ts'
 import { ListenError } from '../spiderman/server.ts'
@@ -59,7 +60,7 @@ function explainRefusal(error: unknown): string[] {
 /** @throws ConfigError with every mistake */
 async function validate(loaded: LoadedConfig, carried: Carried): Promise<ValidConfig> {
   const { problems: found, timeouts } = await validateProbes(loaded.config, carried, { probes: 'enabled' })
-  const problems = [...loaded.problems, ...found]
+  const problems = [...loaded.problems, ...found, ...findExposure(loaded)]
   refuseMistakes(loaded, problems)
   await readyFolder(loaded)
   const linesOf = (kind: 'broken' | 'warning') => loaded.format(problems.filter((problem) => problem.kind === kind))

@@ -58,7 +58,7 @@ export const webSchema = z.strictObject({
     .regex(/^\/?(?:[\w.~!$&'()*+,;=:@%-]+\/)*[\w.~!$&'()*+,;=:@%-]*$/, { error: 'is not a path such as / or /health' })
     .default('/'),
   access_token: z.union([secretSpec, z.array(secretSpec).min(1)], {
-    error: 'is not a token; write a text in quotes, {env: NAME}, {file: PATH}, or a list of these',
+    error: 'is not a token; write a text in quotes, {env: NAME}, {file: PATH}, {credential: NAME}, or a list of these',
   }),
   name: z.string().min(1).max(200).optional(),
 })

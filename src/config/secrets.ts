@@ -1,14 +1,22 @@
 import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import * as z from 'zod'
 import { describeReadError } from './source.ts'
 
 /** A secret as the configuration gives it: the text itself, or where it is to be read. */
-export type SecretSpec = string | { env: string } | { file: string }
+export type SecretSpec = string | { env: string } | { file: string } | { credential: string }
+
+/** What systemd takes for the name of a credential: one file name. */
+const CREDENTIAL = /^(?!\.{1,2}$)[^/\0]{1,255}$/
 
 export const secretSpec = z.union(
-  [z.string(), z.strictObject({ env: z.string().min(1) }), z.strictObject({ file: z.string().min(1) })],
-  { error: 'is not a text, {env: NAME} or {file: PATH}; write a text in quotes' },
+  [
+    z.string(),
+    z.strictObject({ env: z.string().min(1) }),
+    z.strictObject({ file: z.string().min(1) }),
+    z.strictObject({ credential: z.string().regex(CREDENTIAL, 'is not the name of a credential; it has no "/"') }),
+  ],
+  { error: 'is not a text, {env: NAME}, {file: PATH} or {credential: NAME}; write a text in quotes' },
 )
 
 /** A secret that was read, or the phrase that says why it could not be. */
@@ -21,12 +29,29 @@ export function readSecret(spec: SecretSpec, folder: string, env: NodeJS.Process
     const secret = env[spec.env]
     return secret === undefined ? { fault: `the environment variable ${spec.env} is not set` } : { secret }
   }
-  const path = resolve(folder, spec.file)
+  const place = locateSecret(spec, folder, env)
+  if ('fault' in place) return place
   try {
-    return { secret: readFileSync(path, 'utf8').replace(/\r?\n$/, '') }
+    return { secret: readFileSync(place.path, 'utf8').replace(/\r?\n$/, '') }
   } catch (error) {
-    return { fault: `${path} cannot be read: ${describeReadError(error as NodeJS.ErrnoException)}` }
+    return { fault: `${place.path} cannot be read: ${describeReadError(error as NodeJS.ErrnoException)}` }
   }
+}
+
+/**
+ * The file that holds a secret. That of a credential is in the folder that systemd names in `$CREDENTIALS_DIRECTORY`
+ * (systemd.exec(5), LoadCredential=).
+ */
+export function locateSecret(
+  spec: { file: string } | { credential: string },
+  folder: string,
+  env: NodeJS.ProcessEnv,
+): { path: string } | { fault: string } {
+  if ('file' in spec) return { path: resolve(folder, spec.file) }
+  const { CREDENTIALS_DIRECTORY: credentials } = env
+  if (credentials) return { path: join(credentials, spec.credential) }
+  const hint = `systemd sets it for a service with "LoadCredential=${spec.credential}:PATH"`
+  return { fault: `the credential "${spec.credential}" cannot be read: CREDENTIALS_DIRECTORY is not set; ${hint}` }
 }
 
 const SECRET_KEY = /token|bearer|passw|passphrase|secret|authorization|cookie|credential|api[-_]?key|private[-_]?key/i
@@ -54,8 +79,8 @@ export function collectSecrets(value: unknown, isSecret = false): Set<string> {
     } else if (Array.isArray(part)) {
       for (const item of part) visit(item, secret)
     } else if (typeof part === 'object' && part !== null) {
-      // {env: NAME} and {file: PATH} say where a secret is; they are none themselves.
-      const isReference = secret && /^(?:env|file)$/.test(Object.keys(part).join())
+      // {env: NAME} and its like say where a secret is; they are none themselves.
+      const isReference = secret && /^(?:env|file|credential)$/.test(Object.keys(part).join())
       if (isReference) return
       for (const [key, item] of Object.entries(part)) {
         // A probe may be called `cookies`, and is no secret for that.

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type * as z from 'zod'
-import { learnSecret, readSecret, type SecretSpec, secretSpec } from '../config/secrets.ts'
+import { learnSecret, locateSecret, readSecret, type SecretSpec, secretSpec } from '../config/secrets.ts'
 import { describeReadError } from '../config/source.ts'
 import { Unknown } from './errors.ts'
 
@@ -15,7 +15,10 @@ export interface Secret {
   read(signal?: AbortSignal): Promise<string>
 }
 
-/** The schema of a secret in a module's query: a text, `{env: NAME}` or `{file: PATH}`. A file loses its last newline. */
+/**
+ * The schema of a secret in a module's query: a text, `{env: NAME}`, `{file: PATH}` or `{credential: NAME}`. A file
+ * loses its last newline.
+ */
 export function secret(): z.ZodType<Secret, SecretSpec> {
   return secretSpec
     .superRefine((spec, context) => {
@@ -24,7 +27,10 @@ export function secret(): z.ZodType<Secret, SecretSpec> {
       if (fault !== undefined) context.addIssue({ code: 'custom', message: `cannot be used: ${fault}` })
     })
     .transform((spec): Secret => {
-      if (typeof spec === 'object' && 'file' in spec) return createFileSecret(spec.file)
+      if (typeof spec === 'object' && !('env' in spec)) {
+        const place = locateSecret(spec, '.', process.env)
+        if ('path' in place) return createFileSecret(place.path)
+      }
       const found = readSecret(spec, '.', process.env)
       return createFixedSecret('secret' in found ? found.secret : '')
     })

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { collectSecrets, createRedactor, maskUrls } from '../../src/config/secrets.ts'
+import { collectSecrets, createRedactor, maskUrls, readSecret, secretSpec } from '../../src/config/secrets.ts'
 
 test('collectSecrets() finds what stands under secret keys and in URLs, at any depth', () => {
   const found = collectSecrets({
@@ -71,7 +74,26 @@ test('collectSecrets() takes no name of a probe or group for the name of a secre
 
 test('collectSecrets() takes neither the path of a file nor the name of a variable for a secret', () => {
   assert.deepEqual(
-    [...collectSecrets({ access_token: [{ file: 'token' }, { env: 'TOKEN' }, 'abcdefgh'] })],
+    [...collectSecrets({ access_token: [{ file: 'token' }, { env: 'TOKEN' }, { credential: 'token' }, 'abcdefgh'] })],
     ['abcdefgh'],
   )
 })
+
+test('readSecret() reads a credential of systemd from $CREDENTIALS_DIRECTORY', (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'deadpool-credentials-'))
+  context.after(() => rmSync(folder, { recursive: true }))
+  writeFileSync(join(folder, 'token'), 'abcdefgh\n')
+  const read = (credential: string, env: NodeJS.ProcessEnv) => readSecret({ credential }, '/elsewhere', env)
+  assert.deepEqual(read('token', { CREDENTIALS_DIRECTORY: folder }), { secret: 'abcdefgh' })
+  const missing = { fault: `${join(folder, 'other')} cannot be read: there is no such file` }
+  assert.deepEqual(read('other', { CREDENTIALS_DIRECTORY: folder }), missing)
+  const hint = 'systemd sets it for a service with "LoadCredential=token:PATH"'
+  const unset = { fault: `the credential "token" cannot be read: CREDENTIALS_DIRECTORY is not set; ${hint}` }
+  assert.deepEqual(read('token', {}), unset)
+})
+
+for (const credential of ['../shadow', 'a/b', '..', '.', '']) {
+  test(`secretSpec refuses the credential "${credential}"`, () => {
+    assert.equal(secretSpec.safeParse({ credential }).success, false)
+  })
+}

@@ -66,6 +66,18 @@ test('a redactor that was made before hides what a module reads later', async ()
   assert.equal(redact('it was first-secret and is second-secret'), 'it was *** and is ***')
 })
 
+test('a credential of systemd is read again for each check', async () => {
+  process.env.CREDENTIALS_DIRECTORY = folder
+  writeFileSync(join(folder, 'password'), 'first-credential\n')
+  const read = secret().parse({ credential: 'password' })
+  assert.equal(await read.read(), 'first-credential')
+  writeFileSync(join(folder, 'password'), 'second-credential\n')
+  assert.equal(await read.read(), 'second-credential')
+  delete process.env.CREDENTIALS_DIRECTORY
+  const { error } = secret().safeParse({ credential: 'password' })
+  assert.match(error?.issues[0]?.message ?? '', /^cannot be used: .*CREDENTIALS_DIRECTORY is not set/)
+})
+
 const refused = [
   {
     name: 'a missing file',
@@ -75,7 +87,7 @@ const refused = [
   { name: 'a folder', spec: { file: folder }, message: /^cannot be used: .*it is a folder$/ },
   { name: 'a variable that is not set', spec: { env: 'NOT_SET_ANYWHERE' }, message: /NOT_SET_ANYWHERE is not set$/ },
   { name: 'an empty text', spec: '', message: /^cannot be used: the secret is empty$/ },
-  { name: 'a number', spec: 5, message: /^is not a text, \{env: NAME\} or \{file: PATH\}/ },
+  { name: 'a number', spec: 5, message: /^is not a text, \{env: NAME\}, \{file: PATH\} or \{credential: NAME\}/ },
 ]
 for (const { name, spec, message } of refused) {
   test(`secret() refuses ${name}`, () => {

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { findExposure, quoteForShell } from '../../src/config/exposure.ts'
+import { loadConfig } from '../../src/config/load.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'deadpool-exposure-'))
+chmodSync(folder, 0o755)
+after(() => rmSync(folder, { recursive: true }))
+writeFileSync(join(folder, 'token'), 'abcdefgh')
+
+const PROBES = 'probes:\n  a: { module: url_probe, query: { url: "http://h/" } }\n'
+const clear = `WEB:\n  access_token: abcdefgh\n${PROBES}`
+const cases = [
+  { name: 'a token in clear', text: clear, place: '2:17 WEB.access_token' },
+  {
+    name: 'a token in a list',
+    text: `WEB:\n  access_token: [{ file: token }, x1]\n${PROBES}`,
+    place: '2:35 WEB.access_token[1]',
+  },
+  {
+    name: 'a password of a probe',
+    text: `WEB: { access_token: { file: token } }\nprobes:\n  a: { module: url_probe, query: { url: "http://h/", password: xyz } }\n`,
+    place: '3:6 probes.a',
+  },
+  {
+    name: 'a password in a URL',
+    text: `WEB: { access_token: { file: token } }\nprobes:\n  a: { module: url_probe, query: { url: "http://u:p@h/" } }\n`,
+    place: '3:6 probes.a',
+  },
+]
+for (const { name, text, place } of cases) {
+  test(`findExposure() warns of ${name} in a file that others can read, with the command that mends it`, () => {
+    const lines = explain(text, 0o644)
+    assert.equal(lines.length, 1)
+    assert.ok(lines[0]?.includes(`deadpool.yml:${place}: a secret stands here in clear`), lines[0])
+    assert.ok(lines[0]?.endsWith(`mend it: chmod o-rwx ${join(folder, 'deadpool.yml')}`), lines[0])
+    assert.doesNotMatch(lines[0] ?? '', /abcdefgh|xyz|u:p/)
+  })
+}
+
+test('findExposure() is silent when others cannot read the file', () => {
+  assert.deepEqual(explain(clear, 0o640), [])
+  assert.deepEqual(explain(clear, 0o600), [])
+})
+
+test('findExposure() is silent when a folder above the file is closed to others', () => {
+  const closed = join(folder, 'closed')
+  mkdirSync(join(closed, 'in'), { recursive: true, mode: 0o755 })
+  assert.equal(explain(clear, 0o644, join(closed, 'in')).length, 1)
+  chmodSync(closed, 0o750)
+  assert.deepEqual(explain(clear, 0o644, join(closed, 'in')), [])
+})
+
+test('findExposure() is silent when every secret stands elsewhere', () => {
+  process.env.DEADPOOL_TEST_TOKEN = 'abcdefgh'
+  const text = `WEB: { access_token: [{ file: token }, { env: DEADPOOL_TEST_TOKEN }, { credential: x }] }\n${PROBES}`
+  assert.deepEqual(explain(text, 0o644), [])
+})
+
+test('quoteForShell() writes a path as a shell takes it', () => {
+  assert.equal(quoteForShell('/etc/deadpool/deadpool.yml'), '/etc/deadpool/deadpool.yml')
+  assert.equal(quoteForShell("/srv/it's here"), "'/srv/it'\\''s here'")
+})
+
+function explain(text: string, mode: number, where = folder): string[] {
+  const file = join(where, 'deadpool.yml')
+  writeFileSync(file, text)
+  chmodSync(file, mode)
+  const loaded = loadConfig(file)
+  return loaded.format(findExposure(loaded))
+}
