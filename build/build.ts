@@ -5,16 +5,19 @@ import { createRequire, isBuiltin } from 'node:module'
 import { dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild'
+import { PAPERS } from '../src/carried/carried.ts'
 import { packagesOf } from './inventory.ts'
 import { writeLicences } from './licences.ts'
 import { ARCHES, type Arch, commandFor, needTools, placeNode } from './node.ts'
+import { writePapers } from './papers.ts'
 import { readRevision } from './revision.ts'
 import { writeSbom } from './sbom.ts'
 import { bundleTypes } from './types.ts'
 
 /**
- * Makes `dist/deadpool`, the one executable, `dist/mod/`, and what is inside the binary: `dist/deadpool.cdx.json` and
- * `dist/licenses.txt`. The same commit gives the same bytes: nothing here depends
+ * Makes `dist/deadpool`, the one executable, `dist/mod/`, what goes beside it where it is installed (the manual, the
+ * completions and the units), and what is inside the binary: `dist/deadpool.cdx.json` and `dist/licenses.txt`. The same
+ * commit gives the same bytes: nothing here depends
  * on the time, the path or the host.
  *
  *     node build/build.ts [--if-stale] [--out FOLDER] [--arch x64|arm64]
@@ -28,7 +31,19 @@ const dist = options.out ? resolve(options.out) : join(home, 'dist')
 const work = join(dist, '.work')
 const binary = join(dist, 'deadpool')
 const stampFile = join(dist, '.built')
-const INPUTS = ['package.json', 'package-lock.json', 'tsconfig.json', 'src', 'mod', 'build', 'deadpool.example.yml']
+const INPUTS = [
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  'src',
+  'mod',
+  'build',
+  'packaging',
+  'deadpool.example.yml',
+]
+/** What is given to packages beside the binary. */
+const PAPER_FOLDERS = ['man', 'systemd', 'completions']
+
 const MAX_BYTES = 120_000_000
 
 /** What modules can import besides the packages of the stock modules. */
@@ -71,10 +86,12 @@ async function makeAll(): Promise<void> {
   const packages = packagesOf([await bundleLibraries(), await bundle()])
   writeFileSync(join(work, 'licenses.txt'), writeLicences(packages))
   writeFileSync(join(work, 'deadpool.d.ts'), await bundleTypes())
+  await writePapers(work, stockNames())
   const node = placeInCache()
   compileCache(node)
   await pack()
   copyModules()
+  for (const folder of PAPER_FOLDERS) cpSync(join(work, folder), join(dist, folder), { recursive: true })
   const { size } = statSync(binary)
   if (size > MAX_BYTES) throw new Error(`${binary} has ${size} bytes; at most ${MAX_BYTES} are allowed`)
   writeFileSync(join(dist, 'deadpool.cdx.json'), writeSbom({ revision, arch, packages, binary: readFileSync(binary) }))
@@ -201,7 +218,7 @@ function placeInCache(): string {
 /** Lets V8 compile the app once and for all: a start takes two thirds of the time. A fixed seed and no threads fix the bytes. */
 function compileCache(node: string): void {
   const config = join(work, 'warm-up.yml')
-  writeFileSync(config, readFileSync(join(home, 'build/warm-up.yml')))
+  writeFileSync(config, readFileSync(join(home, 'build/warm-up.yml')), { mode: 0o600 })
   const [command, ...before] = commandFor(arch, node)
   const args = [...before, '--predictable', '--random-seed=1', join(home, 'build/cache.cjs'), work]
   execFileSync(command, [...args, 'check-config', '--config', config], { stdio: ['ignore', 'ignore', 'inherit'] })
@@ -211,7 +228,15 @@ function compileCache(node: string): void {
 async function pack(): Promise<void> {
   // The command line of pkg takes no assets; the function behind it does.
   const { default: sea } = createRequire(import.meta.url)('@yao-pkg/pkg/lib-es5/sea.js')
-  const names = ['app.cjs', 'app.cache', 'deadpool.d.ts', 'licenses.txt', ...listFiles('mod'), ...listFiles('lib')]
+  const names = [
+    'app.cjs',
+    'app.cache',
+    'deadpool.d.ts',
+    'licenses.txt',
+    ...PAPERS,
+    ...listFiles('mod'),
+    ...listFiles('lib'),
+  ]
   const assets = Object.fromEntries(names.map((name) => [name, join(work, name)]))
   const target = { nodeRange: `node${process.versions.node}`, platform: 'linux', arch, output: binary }
   // The path of the main script goes into the binary. pkg works in a folder that it makes in TMPDIR, so from there this

@@ -3,7 +3,7 @@ import { isMainThread } from 'node:worker_threads'
 import { carried } from '#carried'
 import { type Command, parseCommandLine } from './cli/command-line.ts'
 import type { Printout } from './cli/place.ts'
-import { HELP, UsageError } from './cli/usage.ts'
+import { UsageError, writeHelp } from './cli/usage.ts'
 import { findConfig, isConfigThere } from './config/find.ts'
 import { loadConfig } from './config/load.ts'
 import { ConfigError } from './config/problem.ts'
@@ -27,13 +27,27 @@ async function main(args: string[]): Promise<void> {
 async function execute(command: Command): Promise<void> {
   switch (command.name) {
     case 'help':
-      return print(HELP)
+      return print(writeHelp())
     case 'version':
       return print(`deadpool ${carried.version} (${carried.commit || 'from sources'}, Node ${process.versions.node})\n`)
     case 'licenses':
       return print(await carried.licences())
     case 'modules':
       return modules(command)
+    case 'completion':
+      return complete(command)
+    case 'init': {
+      const { init } = await import('./cli/init.ts')
+      return print(init(command.file, process.cwd()))
+    }
+    case 'install': {
+      const { install } = await import('./cli/install.ts')
+      return finish(await install(command, carried))
+    }
+    case 'uninstall': {
+      const { uninstall } = await import('./cli/uninstall.ts')
+      return finish(await uninstall(command, carried))
+    }
     case 'check-config':
       return checkConfiguration(command)
     case 'check': {
@@ -111,6 +125,16 @@ async function modules(command: Extract<Command, { name: 'modules' }>): Promise<
   const folder = hasConfig ? moduleFolderOf(load(command.config).config, carried) : join(carried.home, 'mod')
   if (command.module !== undefined) return print(await showModule(command.module, folder, carried))
   return print(await listModules(folder, carried))
+}
+
+async function complete(command: Extract<Command, { name: 'completion' }>): Promise<void> {
+  if (command.of === 'names') {
+    const { listNames } = await import('./cli/names.ts')
+    const names = await listNames(command, { env: process.env, cwd: process.cwd(), home: carried.home })
+    return print(names.map((name) => `${name}\n`).join(''))
+  }
+  const { writeCompletion } = await import('./cli/completion.ts')
+  return print(writeCompletion(command.of, carried.stockNames()))
 }
 
 /** Loads the configuration and goes to its folder: every relative path in it, a module's too, is relative to that. */

@@ -8,6 +8,16 @@ export interface StockModule {
   load(): Promise<{ Probe: Probe }>
 }
 
+/** What goes beside the binary where it is installed, by its name in the build. */
+export const PAPERS = [
+  'man/deadpool.1',
+  'man/deadpool.yml.5',
+  'systemd/deadpool.service',
+  'systemd/deadpool.socket',
+] as const
+
+export type Paper = (typeof PAPERS)[number]
+
 /**
  * What the program carries inside itself. `#carried` is this: in the binary its assets, in a checkout the sources. The
  * rest of the code does not know which.
@@ -18,6 +28,8 @@ export interface Carried {
   commit: string
   /** The folder of the binary, or of the checkout: `mod/` and `deadpool.yml` are looked for there. */
   home: string
+  /** The executable, which can be copied; undefined in a checkout. */
+  binary: string | undefined
   stockNames(): string[]
   stock(name: string): StockModule | undefined
   /** The packages that a module can import without having them installed: those of the stock modules, and ky. */
@@ -30,4 +42,6 @@ export interface Carried {
   types(): Promise<string>
   /** The licences of everything inside the binary, Node's own included. */
   licences(): Promise<string>
+  /** A text that an installation needs: a unit of systemd, or a page of the manual. */
+  paper(name: Paper): Promise<string>
 }

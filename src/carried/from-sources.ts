@@ -13,6 +13,7 @@ export const carried: Carried = {
   version: JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')).version,
   commit: '',
   home,
+  binary: undefined,
   stockNames: () =>
     readdirSync(folder)
       .filter((file) => file.endsWith('.ts'))
@@ -32,4 +33,5 @@ export const carried: Carried = {
     const { packagesOfLock } = await import('../../build/inventory.ts')
     return writeLicences(packagesOfLock())
   },
+  paper: async (name) => (await import('../../build/papers.ts')).writePaper(name),
 }

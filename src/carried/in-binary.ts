@@ -16,6 +16,7 @@ export const carried: Carried = {
   version,
   commit,
   home: dirname(process.execPath),
+  binary: process.execPath,
   stockNames: () => modules,
   stock(name) {
     if (!modules.includes(name)) return undefined
@@ -31,6 +32,7 @@ export const carried: Carried = {
   startModuleThread: (workerData) => new Worker(getAsset('app.cjs', 'utf8'), { eval: true, workerData }),
   types: async () => getAsset('deadpool.d.ts', 'utf8'),
   licences: async () => getAsset('licenses.txt', 'utf8'),
+  paper: async (name) => getAsset(name, 'utf8'),
 }
 
 /** Runs a bundle of the assets, once in each thread: what nobody uses costs nothing. */

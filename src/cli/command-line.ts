@@ -4,7 +4,17 @@ import { suggest } from '../suggest.ts'
 import type { Saying } from './notice.ts'
 import type { Place } from './place.ts'
 import type { Simulated } from './simulate.ts'
-import { UsageError } from './usage.ts'
+import {
+  COMMANDS,
+  COMPLETED,
+  type CommandUsage,
+  type Completed,
+  type Kind,
+  OPTIONS,
+  type OptionName,
+  type OptionUsage,
+  UsageError,
+} from './usage.ts'
 
 /** A command line as it was understood. */
 export type Command =
@@ -24,65 +34,28 @@ export type Command =
   | ({ name: 'mute'; item: string; saying: Saying } & Place)
   | ({ name: 'unmute'; item: string } & Place)
   | { name: 'simulate'; config: string | undefined; simulated: Simulated; json: boolean }
+  | { name: 'init'; file: string }
+  | { name: 'install'; root: string; isDry: boolean; isNow: boolean }
+  | { name: 'uninstall'; root: string; isDry: boolean; isPurge: boolean }
+  | ({ name: 'completion'; of: Completed } & Place)
   | { name: 'help' | 'version' | 'licenses' }
 
-const OPTIONS = {
-  config: { type: 'string', short: 'c' },
-  folder: { type: 'string', short: 'f' },
-  'check-config': { type: 'boolean' },
-  against: { type: 'string' },
-  eject: { type: 'string' },
-  types: { type: 'boolean' },
-  for: { type: 'string' },
-  reason: { type: 'string' },
-  dead: { type: 'string', multiple: true },
-  unknown: { type: 'string', multiple: true },
-  json: { type: 'boolean' },
-  watch: { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean', short: 'V' },
-} as const
+/** The compiler's word that the table has every command. */
+const USAGES: Record<Command['name'], CommandUsage> = COMMANDS
+const NAMES = Object.keys(USAGES) as Command['name'][]
 
-/** What a value of an option looks like. */
-const EXAMPLES: Record<string, string> = {
-  config: 'deadpool.yml',
-  folder: '/var/lib/deadpool/probe',
-  against: 'old.yml',
-  eject: 'url_probe',
-  for: '30m',
-  reason: '"new disks"',
-  dead: 'elastic',
-  unknown: 'elastic',
-}
-
-/** The options of each command, beside `--help` and `--version`. */
-const ALLOWED: Record<Command['name'], readonly string[]> = {
-  run: ['config', 'check-config', 'against'],
-  'check-config': ['config', 'check-config', 'against'],
-  check: ['config', 'json'],
-  modules: ['config', 'eject', 'types'],
-  status: ['config', 'folder', 'json', 'watch'],
-  drain: ['config', 'folder', 'for', 'reason'],
-  resume: ['config', 'folder'],
-  mute: ['config', 'folder', 'for', 'reason'],
-  unmute: ['config', 'folder'],
-  simulate: ['config', 'dead', 'unknown', 'json'],
-  reload: ['config', 'folder'],
-  licenses: [],
-  help: [],
-  version: [],
-}
-
-const COMMANDS = Object.keys(ALLOWED) as Command['name'][]
-
-/** Commands that are about one probe or group, or one module. */
-const NAMING: readonly string[] = ['mute', 'unmute', 'modules']
+const PARSED = Object.fromEntries(
+  (Object.entries(OPTIONS) as [OptionName, OptionUsage][]).map(([name, { short, value, isRepeatable }]) => {
+    const type = value === undefined ? ('boolean' as const) : ('string' as const)
+    return [name, { type, multiple: isRepeatable === true, ...(short ? { short } : {}) }]
+  }),
+)
 
 const MAX_FOR_MS = 30 * 86_400_000
 const MIN_FOR_MS = 1000
 const MAX_REASON = 500
 
-type Values = Partial<Record<keyof typeof OPTIONS, string | boolean | string[]>>
+type Values = Partial<Record<OptionName, string | boolean | string[]>>
 
 /** @throws UsageError with what was probably meant */
 export function parseCommandLine(args: readonly string[]): Command {
@@ -90,7 +63,7 @@ export function parseCommandLine(args: readonly string[]): Command {
   const spelled = args.map((arg) => (arg === '-v' ? '-V' : arg))
   const { values, positionals, tokens } = parseArgs({
     args: spelled,
-    options: OPTIONS,
+    options: PARSED,
     allowPositionals: true,
     strict: false,
     tokens: true,
@@ -101,12 +74,13 @@ export function parseCommandLine(args: readonly string[]): Command {
 
   const [word = 'run', ...rest] = positionals
   if (/\.ya?ml$/.test(word)) throw new UsageError(explainExtra(word, 'run'))
-  const name = COMMANDS.find((command) => command === word)
-  if (!name) throw new UsageError(explainUnknown(`command "${word}"`, word, COMMANDS))
-  const item = NAMING.includes(name) ? rest.shift() : undefined
-  const items = name === 'check' ? rest.splice(0) : []
+  const name = NAMES.find((command) => command === word)
+  if (!name) throw new UsageError(explainUnknown(`command "${word}"`, word, NAMES))
+  const { takes, options } = USAGES[name]
+  const item = takes && !takes.isMany ? rest.shift() : undefined
+  const items = takes?.isMany ? rest.splice(0) : []
   if (rest[0] !== undefined) throw new UsageError(explainExtra(rest[0], name))
-  const stranger = Object.keys(values).find((option) => !ALLOWED[name].includes(option))
+  const stranger = Object.keys(values).find((option) => !options.includes(option as OptionName))
   if (stranger) throw new UsageError(`"deadpool ${name}" has no option "--${stranger}"; see "deadpool --help"`)
   return toCommand(name, values as Values, item, items)
 }
@@ -146,11 +120,26 @@ function toCommand(name: Command['name'], values: Values, item: string | undefin
     case 'resume':
     case 'reload':
       return { name, ...place }
+    case 'init':
+      return { name, file: item ?? 'deadpool.yml' }
+    case 'install':
+      return { name, root: text('root') ?? '/', isDry: values['dry-run'] === true, isNow: values.now === true }
+    case 'uninstall':
+      return { name, root: text('root') ?? '/', isDry: values['dry-run'] === true, isPurge: values.purge === true }
+    case 'completion':
+      return { name, of: readCompleted(item), ...place }
     case 'licenses':
     case 'help':
     case 'version':
       return { name }
   }
+}
+
+function readCompleted(word: string | undefined): Completed {
+  const found = COMPLETED.find((each) => each === word)
+  if (found) return found
+  const what = word === undefined ? 'needs the name of a shell' : `does not know "${word}"`
+  throw new UsageError(`"deadpool completion" ${what}; there are ${COMPLETED.join(', ')}`)
 }
 
 function needItem(name: string, item: string | undefined): string {
@@ -188,15 +177,19 @@ function checkOption({ name, rawName, value }: { name: string; rawName: string; 
     const known = Object.keys(OPTIONS).map((option) => `--${option}`)
     throw new UsageError(explainUnknown(`option "${rawName}"`, rawName, known))
   }
-  const { type } = OPTIONS[name as keyof typeof OPTIONS]
-  if (type === 'string' && !value)
-    throw new UsageError(`"${rawName}" needs a value, as in "${rawName} ${EXAMPLES[name]}"`)
-  if (type === 'boolean' && value !== undefined) throw new UsageError(`"${rawName}" takes no value`)
+  const option: OptionUsage = OPTIONS[name as OptionName]
+  if (option.value !== undefined && !value)
+    throw new UsageError(`"${rawName}" needs a value, as in "${rawName} ${option.example}"`)
+  if (option.value === undefined && value !== undefined) throw new UsageError(`"${rawName}" takes no value`)
 }
 
+/** What a word is called; most are names. */
+const WORDS: Partial<Record<Kind, string>> = { file: 'file', shell: 'word' }
+
 function explainExtra(word: string, name: Command['name']): string {
-  const takes = NAMING.includes(name) ? 'takes one name' : 'takes options only'
-  const message = `"${word}" is too much; "deadpool ${name}" ${takes}`
+  const { takes } = USAGES[name]
+  const taken = takes ? `takes one ${WORDS[takes.kind] ?? 'name'}` : 'takes options only'
+  const message = `"${word}" is too much; "deadpool ${name}" ${taken}`
   return /\.ya?ml$/.test(word) ? `${message}; a configuration is given with "--config ${word}"` : message
 }
 

@@ -39,7 +39,7 @@ export interface DurationLimits {
 /** The schema of a duration in the configuration; its output is in milliseconds. */
 export function milliseconds({ minMs, maxMs }: DurationLimits) {
   const isNoDuration = 'is not a duration; write 3, "3s" or "500ms"'
-  return z.union([z.number(), z.string()], { error: isNoDuration }).transform((value, context) => {
+  const schema = z.union([z.number(), z.string()], { error: isNoDuration }).transform((value, context) => {
     const ms = parseDuration(value)
     if (ms === undefined) {
       context.addIssue({ code: 'custom', message: isNoDuration })
@@ -52,11 +52,12 @@ export function milliseconds({ minMs, maxMs }: DurationLimits) {
     }
     return ms
   })
+  return schema.meta({ title: 'duration', unit: 'ms' })
 }
 
 /** The schema of a duration in a module's query, 1 ms to 10 min unless told otherwise; its output is in seconds. */
 export function seconds({ minMs = 1, maxMs = 600_000 }: Partial<DurationLimits> = {}) {
   return milliseconds({ minMs, maxMs })
     .transform((ms) => ms / 1000)
-    .meta({ title: 'duration' })
+    .meta({ title: 'duration', unit: 's' })
 }

@@ -29,45 +29,63 @@ const names = z.union([z.string().transform((name) => [name]), z.array(z.string(
 
 /** One entry under `probes`. */
 export const probeSchema = z.strictObject({
-  module: z.string(),
-  isEnabled: z.boolean().default(true),
-  period: period.default(3000),
-  fast_period: period.optional(),
-  fall: outcomes.default(1),
-  rise: outcomes.default(1),
-  hold: milliseconds({ minMs: 0, maxMs: 86_400_000 }).default(0),
-  severity: z.enum(SEVERITIES).default('critical'),
-  depends_on: names.default([]),
-  query: z.unknown().optional(),
+  module: z.string().describe('the module that asks: the name of a file in the module folder, or of a stock module'),
+  isEnabled: z.boolean().default(true).describe('whether it is checked; a disabled one is only validated'),
+  period: period.default(3000).describe('from the start of a check to the start of the next'),
+  fast_period: period.optional().describe('the period while the outcomes disagree with the state'),
+  fall: outcomes.default(1).describe('so many failures in a row make it dead'),
+  rise: outcomes.default(1).describe('so many successes in a row make it alive again'),
+  hold: milliseconds({ minMs: 0, maxMs: 86_400_000 })
+    .default(0)
+    .describe('once dead, it stays dead at least this long'),
+  severity: z
+    .enum(SEVERITIES)
+    .default('critical')
+    .describe('critical counts; warning is listed, but never makes 503; shadow is only logged'),
+  depends_on: names.default([]).describe('probes and groups of which its death is a consequence'),
+  query: z.unknown().optional().describe("what to ask, in the module's own format; see MODULES"),
   success_criteria: z
     .record(z.string(), z.union([criterionSpec, criteriaList]))
     .refine((criteria) => Object.keys(criteria).length > 0, {
       error: 'judges nothing; name a fact and its criterion, or leave the key out to use the defaults of the module',
     })
-    .optional(),
+    .optional()
+    .describe('by fact: one criterion or a list, which all must hold; without it those of the module'),
 })
 
 export const webSchema = z.strictObject({
-  port: z.int().min(0).max(65_535).default(9001),
+  port: z.int().min(0).max(65_535).default(9001).describe('the port to listen on; 0 takes any that is free'),
   host: z
     .string()
     .regex(/^[A-Za-z0-9.:_%-]+$/, { error: 'is not an address or a host name' })
-    .default('0.0.0.0'),
+    .default('0.0.0.0')
+    .describe('the address to listen on; "::" for IPv6 and IPv4'),
   base_url: z
     .string()
     .regex(/^\/?(?:[\w.~!$&'()*+,;=:@%-]+\/)*[\w.~!$&'()*+,;=:@%-]*$/, { error: 'is not a path such as / or /health' })
-    .default('/'),
-  access_token: z.union([secretSpec, z.array(secretSpec).min(1)], {
-    error: 'is not a token; write a text in quotes, {env: NAME}, {file: PATH}, {credential: NAME}, or a list of these',
-  }),
-  name: z.string().min(1).max(200).optional(),
+    .default('/')
+    .describe('the one path that is answered, with and without a slash at its end'),
+  access_token: z
+    .union([secretSpec, z.array(secretSpec).min(1)], {
+      error:
+        'is not a token; write a text in quotes, {env: NAME}, {file: PATH}, {credential: NAME}, or a list of these',
+    })
+    .describe('the Bearer token that a request must carry, or a list of such'),
+  name: z
+    .string()
+    .min(1)
+    .max(200)
+    .optional()
+    .describe("the server's own name, given in each answer; without it the name of the host"),
 })
 
 const notMinAlive = 'is not a number of members or a percentage; write 2 or "50%"'
 
 /** One entry under `groups`. */
 export const groupSchema = z.strictObject({
-  members: names.refine((members) => members.length > 0, { error: 'has no member; name at least one probe' }),
+  members: names
+    .refine((members) => members.length > 0, { error: 'has no member; name at least one probe' })
+    .describe('probes that count only through this group'),
   min_alive: z
     .union(
       [
@@ -79,8 +97,10 @@ export const groupSchema = z.strictObject({
       ],
       { error: notMinAlive },
     )
-    .default({ count: 1 }),
-  severity: z.enum(SEVERITIES).default('critical'),
+    .default({ count: 1 })
+    .describe('how many have to be alive, or which share, such as "50%"')
+    .meta({ title: 'number or percentage', written: 1 }),
+  severity: z.enum(SEVERITIES).default('critical').describe('as that of a probe'),
 })
 
 function readPercentage(text: string, context: z.RefinementCtx): { percent: number } {
@@ -94,24 +114,48 @@ function readPercentage(text: string, context: z.RefinementCtx): { percent: numb
 }
 
 /** Probes and groups are validated one by one, so that a mistake in one does not hide those in others. */
-const entries = z.record(z.string(), z.unknown()).nullish()
+const entries = z.record(z.string(), z.unknown()).nullish().meta({ title: 'mapping' })
 
 export const watchmanSchema = z.strictObject({
-  probe_status_folder: z.string().min(1).default('probe'),
-  module_folder: z.string().min(1).optional(),
-  stale_after: milliseconds({ minMs: 1000, maxMs: 86_400_000 }).default(30_000),
-  on_stale: z.enum(['dead', 'last_known']).default('dead'),
-  clear_on_start: z.boolean().default(false),
-  probes: entries,
+  probe_status_folder: z
+    .string()
+    .min(1)
+    .default('probe')
+    .describe('the folder of the flags, made when it is not there'),
+  module_folder: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('where modules are looked for before the stock ones; without it mod beside the binary'),
+  stale_after: milliseconds({ minMs: 1000, maxMs: 86_400_000 })
+    .default(30_000)
+    .describe('how long WatchMan may be silent, and how long a probe may be impossible to check'),
+  on_stale: z
+    .enum(['dead', 'last_known'])
+    .default('dead')
+    .describe('what the answer is after that: 503, or the last known states with a warning'),
+  clear_on_start: z
+    .boolean()
+    .default(false)
+    .describe('whether flags are removed, and states forgotten, when DeadPool starts'),
+  probes: entries.describe('the probes, when they do not stand at the top'),
 })
 
-export const genericSchema = z.strictObject({ log: z.union([logTarget, z.array(logTarget).min(1)]).optional() })
+export const genericSchema = z.strictObject({
+  log: z
+    .union([logTarget, z.array(logTarget).min(1)])
+    .optional()
+    .meta({
+      title: 'target or list of targets',
+      description: 'where log lines go; without it to the syslog of this host, or the journal',
+    }),
+})
 
 /** The top of the file; each section has its own schema. */
 export const topSchema = z.strictObject({
-  Generic: z.unknown().optional(),
-  WEB: z.record(z.string(), z.unknown()),
-  WatchMan: z.unknown().optional(),
-  probes: entries,
-  groups: entries,
+  Generic: z.unknown().optional().meta({ title: 'mapping', description: 'the log' }),
+  WEB: z.record(z.string(), z.unknown()).describe('SpiderMan, who answers Cloudflare'),
+  WatchMan: z.unknown().optional().meta({ title: 'mapping', description: 'WatchMan, who runs the probes' }),
+  probes: entries.describe('the probes, by name'),
+  groups: entries.describe('probes that count only together, by the name of the group'),
 })

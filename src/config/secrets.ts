@@ -9,15 +9,17 @@ export type SecretSpec = string | { env: string } | { file: string } | { credent
 /** What systemd takes for the name of a credential: one file name. */
 const CREDENTIAL = /^(?!\.{1,2}$)[^/\0]{1,255}$/
 
-export const secretSpec = z.union(
-  [
-    z.string(),
-    z.strictObject({ env: z.string().min(1) }),
-    z.strictObject({ file: z.string().min(1) }),
-    z.strictObject({ credential: z.string().regex(CREDENTIAL, 'is not the name of a credential; it has no "/"') }),
-  ],
-  { error: 'is not a text, {env: NAME}, {file: PATH} or {credential: NAME}; write a text in quotes' },
-)
+export const secretSpec = z
+  .union(
+    [
+      z.string(),
+      z.strictObject({ env: z.string().min(1) }),
+      z.strictObject({ file: z.string().min(1) }),
+      z.strictObject({ credential: z.string().regex(CREDENTIAL, 'is not the name of a credential; it has no "/"') }),
+    ],
+    { error: 'is not a text, {env: NAME}, {file: PATH} or {credential: NAME}; write a text in quotes' },
+  )
+  .meta({ title: 'secret' })
 
 /** A secret that was read, or the phrase that says why it could not be. */
 export type ReadSecret = { secret: string } | { fault: string }

@@ -23,36 +23,46 @@ export const FACILITIES = {
   local7: 23,
 } as const
 
-const level = z.enum(['error', 'warn', 'info', 'debug']).default('info')
+const level = z
+  .enum(['error', 'warn', 'info', 'debug'])
+  .default('info')
+  .describe('the least important lines that it gets')
 const host = z.string().regex(/^[\w.:-]+$/, 'is not a host name or an IP address')
-const port = z.int().min(1).max(65_535)
+const port = z.int().min(1).max(65_535).describe('of the server')
 const protocol = z.enum(['udp', 'tcp']).default('udp')
 
 /** A Graylog server, or whatever else takes GELF 1.1. `compress` is gzip, and means UDP only: GELF over TCP knows none. */
 const gelf = z.strictObject({
-  type: z.literal('gelf'),
+  type: z.literal('gelf').describe('Graylog, by GELF 1.1'),
   level,
-  server: host,
+  server: host.describe('host name or address'),
   port: port.default(12_201),
-  protocol,
-  compress: z.boolean().default(true),
+  protocol: protocol.describe('over UDP in chunks, over TCP each message ended by a NUL'),
+  compress: z.boolean().default(true).describe('gzip; UDP only'),
 })
 
 /** Syslog: this host's own without `server`, the journal when systemd started us, else RFC 5424 to that server. */
 const syslog = z.strictObject({
-  type: z.literal('syslog'),
+  type: z.literal('syslog').describe('syslog, or the journal when systemd started DeadPool'),
   level,
-  server: host.optional(),
-  port: port.default(514),
-  protocol,
-  facility: z.enum(Object.keys(FACILITIES) as (keyof typeof FACILITIES)[]).default('daemon'),
+  server: host.optional().describe('host name or address of another syslog; without it that of this host'),
+  port: port.default(514).describe('with server'),
+  protocol: protocol.describe('with server; TCP with octet counting (RFC 6587)'),
+  facility: z
+    .enum(Object.keys(FACILITIES) as (keyof typeof FACILITIES)[])
+    .default('daemon')
+    .describe('the facility of syslog'),
 })
 
 /** Lines for people, on stderr, so that the output of commands stays clean. Coloured on a terminal unless `NO_COLOR`. */
-const console = z.strictObject({ type: z.literal('console'), level, color: z.boolean().optional() })
+const console = z.strictObject({
+  type: z.literal('console').describe('lines for people, on standard error'),
+  level,
+  color: z.boolean().optional().describe('without it on a terminal'),
+})
 
 /** One JSON object a line, on stdout, where container platforms take the stream of events from. */
-const json = z.strictObject({ type: z.literal('json'), level })
+const json = z.strictObject({ type: z.literal('json').describe('one JSON object a line, on standard output'), level })
 
 /** The schema of one entry of `Generic.log`. */
 export const logTarget = z.discriminatedUnion('type', [gelf, syslog, console, json])

@@ -39,11 +39,13 @@ function listKeys(schema: JsonSchema, above: string): QueryKey[] {
   return findMappings(schema).flatMap(({ properties = {}, required = [] }) =>
     Object.entries(properties).flatMap(([name, given]) => {
       if (typeof given === 'boolean') return []
+      // What a schema makes of a value may not be what is written for it.
+      const standard = given.written ?? given.default
       const key: QueryKey = {
         key: above + name,
         takes: describeValue(given),
         isRequired: required.includes(name),
-        default: given.default === undefined ? undefined : writeDefault(given.default),
+        default: standard === undefined ? undefined : writeDefault(standard, given.unit),
         about: given.description ?? '',
       }
       return [key, ...listKeys(given, `${above}${name}${given.type === 'array' ? '[]' : ''}.`)]
@@ -60,7 +62,9 @@ function findMappings(schema: JsonSchema): JsonSchema[] {
   return parts.flatMap((part) => findMappings(part as JsonSchema))
 }
 
-function writeDefault(value: unknown): string | undefined {
+function writeDefault(value: unknown, unit: unknown): string | undefined {
+  // Durations of the configuration are milliseconds inside, and seconds where they are written.
+  if (unit === 'ms') return String(Number(value) / 1000)
   if (typeof value === 'string') return value === '' ? '""' : value
   return JSON.stringify(value)
 }
