@@ -128,12 +128,17 @@ function writeZsh(modules: readonly string[]): string {
   return `#compdef deadpool
 # What zsh completes after "deadpool". Written by: deadpool completion zsh
 
+# The configuration, or the status folder, that the line names; before the command or behind it.
+_deadpool_place() {
+  local option
+  for option in -c --config -f --folder; do
+    (( \${+opt_args[$option]} )) && place+=($option \${(Q)opt_args[$option]})
+  done
+}
+
 _deadpool_names() {
-  local -a place names
-  (( \${+opt_args[--config]} )) && place+=(--config \${(Q)opt_args[--config]})
-  (( \${+opt_args[-c]} )) && place+=(--config \${(Q)opt_args[-c]})
-  (( \${+opt_args[--folder]} )) && place+=(--folder \${(Q)opt_args[--folder]})
-  (( \${+opt_args[-f]} )) && place+=(--folder \${(Q)opt_args[-f]})
+  local -a names
+  _deadpool_place
   names=(\${(f)"$(_call_program names $program completion names \${(q)place} 2>/dev/null)"})
   compadd "$@" -a names
 }
@@ -141,11 +146,12 @@ _deadpool_names() {
 _deadpool() {
   local curcontext=$curcontext program=\${words[1]} state line result=1
   typeset -A opt_args
-  local -a commands
+  local -a commands place
   commands=(
 ${list.join('\n')}
   )
   _arguments -s -C ${general.join(' ')} '1:command:->command' '*::word:->word' && result=0
+  _deadpool_place
   case $state in
   (command) _describe -t commands command commands && result=0 ;;
   (word)

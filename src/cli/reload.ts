@@ -72,6 +72,8 @@ function findFault(folder: string, notes: SpidermanNotes | undefined, config: st
 function findProcess({ pid, config, startedMs }: SpidermanNotes): 'ours' | 'other' | 'gone' | 'forbidden' {
   try {
     process.kill(pid, 0)
+    // As ExecReload= of a unit: systemd vouches for its main process, which the unit hides from this one's sight.
+    if (process.env.MAINPID === String(pid)) return 'ours'
     const program = readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, '')
     if (basename(program) !== basename(process.execPath)) return 'other'
     const stands = readlinkSync(`/proc/${pid}/cwd`) === resolveLinks(dirname(config))

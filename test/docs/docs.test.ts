@@ -46,7 +46,7 @@ for (const document of documents) {
   for (const { language, text, line } of blocksOf(document)) {
     if (language !== 'yaml') continue
     test(`the YAML at ${document}:${line} has no mistakes, and its modules take its probes`, async () => {
-      const env = { DEADPOOL_OLD_TOKEN: 'abcdefgh' }
+      const env = { DEADPOOL_OLD_TOKEN: 'abcdefgh', CREDENTIALS_DIRECTORY: folder }
       const loaded = loadConfig(join(folder, 'deadpool.yml'), { text: complete(text), env })
       refuseMistakes(loaded, loaded.problems)
       const prepared = await Promise.all(loaded.config.probes.map((probe) => prepareProbe(probe, catalog)))

@@ -1,0 +1,307 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { BINARY, type Finished, makeFolder, runBinary, startDeadPool, TOKEN } from './binary.ts'
+import { runUnderSystemd } from './systemd-host.ts'
+
+const home = join(import.meta.dirname, '../..')
+const UNIT = 'usr/local/lib/systemd/system/deadpool.service'
+const RECORD = 'usr/local/share/deadpool/installed.json'
+const isRoot = process.getuid?.() === 0
+
+test('deadpool init writes a whole configuration with a token of its own, for its owner alone, and never over a file', async (context) => {
+  const folder = makeFolder(context)
+  const first = await runBinary(['init'], { cwd: folder })
+  const file = join(folder, 'deadpool.yml')
+  assert.equal(first.code, 0, first.stderr)
+  assert.equal(statSync(file).mode & 0o777, 0o600)
+  const token = tokenOf(file)
+  assert.match(token, /^[0-9a-f]{64}$/)
+  assert.ok(
+    first.stdout.includes(
+      `1. name your components under "probes" in it, and have it checked: deadpool check-config -c ${file}`,
+    ),
+  )
+  assert.match(first.stdout, /^2\. make a monitor at Cloudflare: .*port 9001.*\n.*Authorization: Bearer TOKEN/m)
+  assert.equal(first.stdout.includes(token), false)
+
+  const checked = await runBinary(['check-config'], { cwd: folder })
+  assert.deepEqual({ code: checked.code, stderr: checked.stderr }, { code: 0, stderr: '' })
+
+  const text = readFileSync(file, 'utf8')
+  const again = await runBinary(['init', 'deadpool.yml'], { cwd: folder })
+  assert.equal(again.code, 2)
+  assert.equal(again.stderr, `deadpool: ${file} is there already and stays as it is; name another file\n`)
+  assert.equal(readFileSync(file, 'utf8'), text)
+
+  const other = await runBinary(['init', 'other.yml'], { cwd: folder })
+  assert.equal(other.code, 0)
+  assert.notEqual(tokenOf(join(folder, 'other.yml')), token)
+  const lost = await runBinary(['init', 'none/deadpool.yml'], { cwd: folder })
+  assert.equal(lost.stderr, `deadpool: ${join(folder, 'none/deadpool.yml')} cannot be written: there is no such file\n`)
+})
+
+test('a secret in clear that others can read is warned about by check-config and at the start', async (context) => {
+  const folder = makeFolder(context)
+  chmodSync(folder, 0o755)
+  await runBinary(['init'], { cwd: folder })
+  const file = join(folder, 'deadpool.yml')
+  chmodSync(file, 0o644)
+  const warning = `WEB.access_token: a secret stands here in clear, and every user of this host can read the file; mend it: chmod o-rwx ${file}`
+  const checked = await runBinary(['check-config'], { cwd: folder })
+  assert.equal(checked.code, 0)
+  assert.ok(checked.stderr.includes(warning), checked.stderr)
+  assert.equal(checked.stderr.includes(tokenOf(file)), false)
+  execFileSync('sh', ['-c', warning.slice(warning.indexOf('chmod'))])
+  assert.equal((await runBinary(['check-config'], { cwd: folder })).stderr, '')
+
+  const probes = 'a: { module: url_probe, isEnabled: False, query: { url: "http://127.0.0.1/" } }'
+  rmSync(file)
+  const deadpool = await startDeadPool(context, { folder, probes })
+  const line = deadpool.log().find(({ message }) => message.includes(warning))
+  assert.equal(line?.level, 'warn')
+  assert.equal(deadpool.output().includes(TOKEN), false)
+})
+
+test('deadpool install --root makes a whole installation, is repeatable, and is undone by uninstall', async (context) => {
+  const root = makeRoot(context)
+  const dry = await runBinary(['install', '--root', root, '--dry-run'])
+  assert.equal(dry.code, 0, dry.stderr)
+  assert.match(dry.stdout, /^\/usr\/local\/bin\/deadpool: would be written$/m)
+  assert.equal(existsSync(join(root, 'usr/local')), false)
+
+  const first = await runBinary(['install', '--root', root])
+  assert.equal(first.code, 0, first.stderr)
+  assert.deepEqual(readFileSync(join(root, 'usr/local/bin/deadpool')), readFileSync(BINARY))
+  const files: [path: string, mode: number][] = [
+    ['usr/local/bin/deadpool', 0o755],
+    [UNIT, 0o644],
+    ['usr/local/lib/systemd/system/deadpool.socket', 0o644],
+    ['usr/local/share/bash-completion/completions/deadpool', 0o644],
+    ['usr/local/share/zsh/site-functions/_deadpool', 0o644],
+    ['usr/local/share/fish/vendor_completions.d/deadpool.fish', 0o644],
+    ['usr/local/share/man/man1/deadpool.1', 0o644],
+    ['usr/local/share/man/man5/deadpool.yml.5', 0o644],
+    ['etc/deadpool/mod', 0o755],
+    ['var/lib/deadpool', 0o750],
+    ['etc/deadpool/deadpool.yml', isRoot ? 0o640 : 0o600],
+  ]
+  for (const [path, mode] of files) assert.equal(statSync(join(root, path)).mode & 0o777, mode, path)
+  assert.match(readFileSync(join(root, UNIT), 'utf8'), /^ExecStart=\/usr\/local\/bin\/deadpool run --config \/etc/m)
+  assert.doesNotMatch(readFileSync(join(root, UNIT), 'utf8'), /\/usr\/bin\//)
+  assert.match(
+    readFileSync(join(root, 'etc/passwd'), 'utf8'),
+    /^deadpool:x:998:998:DeadPool:\/var\/lib\/deadpool:\/bin\/false$/m,
+  )
+  assert.match(readFileSync(join(root, 'etc/group'), 'utf8'), /^deadpool:x:998:$/m)
+  if (isRoot) {
+    assert.equal(statSync(join(root, 'etc/deadpool/deadpool.yml')).gid, 998)
+    assert.equal(statSync(join(root, 'var/lib/deadpool')).uid, 998)
+  }
+
+  const before = snapshot(root)
+  const again = await runBinary(['install', '--root', root])
+  assert.equal(again.code, 0, again.stderr)
+  assert.doesNotMatch(again.stdout, /: (written|renewed|made)/)
+  assert.deepEqual(snapshot(root), before)
+
+  const removed = await runBinary(['uninstall', '--root', root])
+  assert.equal(removed.code, 0, removed.stderr)
+  for (const [path] of files.slice(0, 8)) assert.equal(existsSync(join(root, path)), false, path)
+  assert.ok(existsSync(join(root, 'etc/deadpool/deadpool.yml')))
+  assert.match(
+    removed.stdout,
+    /^\/etc\/deadpool and \/var\/lib\/deadpool: stay, with the user deadpool; --purge removes them$/m,
+  )
+
+  const purged = await runBinary(['uninstall', '--purge', '--root', root])
+  assert.equal(purged.code, 0, purged.stderr)
+  for (const path of ['etc/deadpool', 'var/lib/deadpool', RECORD])
+    assert.equal(existsSync(join(root, path)), false, path)
+  for (const file of ['etc/passwd', 'etc/group'])
+    assert.doesNotMatch(readFileSync(join(root, file), 'utf8'), /deadpool/)
+  assert.match(readFileSync(join(root, 'etc/passwd'), 'utf8'), /^root:x:0:0/)
+})
+
+test('deadpool install leaves edited files alone, puts the new one beside, and renews what nobody edited', async (context) => {
+  const root = makeRoot(context)
+  await install(root)
+  const unit = join(root, UNIT)
+  const text = readFileSync(unit, 'utf8')
+  writeFileSync(unit, text.replace('RestartSec=1', 'RestartSec=5'))
+  const config = join(root, 'etc/deadpool/deadpool.yml')
+  appendFileSync(config, '# mine\n')
+  // A page of an older version, that nobody edited.
+  const page = 'usr/local/share/man/man1/deadpool.1'
+  writeFileSync(join(root, page), 'older')
+  const record = JSON.parse(readFileSync(join(root, RECORD), 'utf8'))
+  record[`/${page}`] = createHash('sha256').update('older').digest('hex')
+  writeFileSync(join(root, RECORD), JSON.stringify(record))
+
+  const { stdout } = await install(root)
+  assert.match(
+    stdout,
+    /deadpool\.service: was edited, and stays \(2 lines differ\); the new one is deadpool\.service\.new beside it; compare: diff /,
+  )
+  assert.match(readFileSync(unit, 'utf8'), /^RestartSec=5$/m)
+  assert.equal(readFileSync(`${unit}.new`, 'utf8'), text)
+  assert.match(stdout, /deadpool\.yml: is there, and stays as it is/)
+  assert.match(readFileSync(config, 'utf8'), /# mine\n$/)
+  assert.match(stdout, /man1\/deadpool\.1: renewed/)
+  assert.match(readFileSync(join(root, page), 'utf8'), /^\.TH DEADPOOL 1/m)
+
+  const removed = await runBinary(['uninstall', '--root', root])
+  assert.match(removed.stdout, /deadpool\.service: was edited, and stays; --purge removes it/)
+  assert.ok(existsSync(unit))
+  await runBinary(['uninstall', '--purge', '--root', root])
+  assert.equal(existsSync(unit), false)
+})
+
+test('deadpool install says what it cannot do: no systemd, no passwd, a package, a link that leads out', async (context) => {
+  const empty = makeFolder(context)
+  const bare = await runBinary(['install', '--root', empty])
+  assert.equal(bare.code, 0, bare.stderr)
+  assert.match(bare.stdout, /^user deadpool: cannot be made: there is no \/etc\/passwd in .*: useradd --system /m)
+  assert.match(
+    bare.stdout,
+    /^systemd: is not there, so there are no units: .* \/usr\/local\/bin\/deadpool --config \/etc\/deadpool\/deadpool\.yml$/m,
+  )
+  assert.equal(existsSync(join(empty, UNIT)), false)
+  assert.equal(statSync(join(empty, 'etc/deadpool/deadpool.yml')).mode & 0o777, 0o600)
+
+  const packaged = makeRoot(context)
+  mkdirSync(join(packaged, 'usr/bin'), { recursive: true })
+  writeFileSync(join(packaged, 'usr/bin/deadpool'), '')
+  for (const command of ['install', 'uninstall']) {
+    const refused = await runBinary([command, '--root', packaged])
+    assert.equal(refused.code, 2)
+    assert.match(refused.stderr, /^deadpool: \/usr\/bin\/deadpool is there: DeadPool was installed by a package/)
+  }
+
+  const tricky = makeRoot(context)
+  const elsewhere = makeFolder(context)
+  rmSync(join(tricky, 'usr'), { recursive: true })
+  symlinkSync(elsewhere, join(tricky, 'usr'))
+  const led = await runBinary(['install', '--root', tricky])
+  assert.equal(led.code, 1)
+  assert.match(led.stderr, / leads out of /)
+  assert.deepEqual(readdirSync(elsewhere), [])
+
+  const none = await runBinary(['install', '--root', join(empty, 'none')])
+  assert.equal(none.code, 1)
+  assert.match(none.stderr, /none is not a folder; --root takes the root of another system/)
+  const now = await runBinary(['install', '--root', empty, '--now'])
+  assert.equal(now.code, 2)
+  assert.match(now.stderr, /"--now" starts a service of this host/)
+})
+
+test('deadpool install tells of a configuration that the service could not work by', async (context) => {
+  const root = makeRoot(context)
+  await install(root)
+  const config = join(root, 'etc/deadpool/deadpool.yml')
+  writeFileSync(config, readFileSync(config, 'utf8').replace('/var/lib/deadpool/probe', 'probe'))
+  chmodSync(config, 0o600)
+  const { stdout } = await install(root)
+  assert.match(stdout, /deadpool\.yml: cannot be read by the user deadpool; mend it: chgrp deadpool .*; chmod g\+r /)
+  assert.match(
+    stdout,
+    /keeps flags in .*\/probe, where the unit lets nobody write; set WatchMan\.probe_status_folder: \/var\/lib\/deadpool\/probe/,
+  )
+})
+
+test('deadpool install on the host itself needs root, and says so', { skip: !isRoot }, async () => {
+  const { code, stderr } = await runBinary(['install'], { uid: 65_534, binary: BINARY })
+  assert.equal(code, 2)
+  assert.match(stderr, /this changes the host itself and needs root: run it by sudo, or see it with "--dry-run"/)
+})
+
+test('the commands of docs/install.md do what it says, as they are written there', async (context) => {
+  const printed = await runUnderSystemd(context, writeScript())
+  if (printed === undefined) return
+  const after = (name: string) => printed.split(/^== /m).find((part) => part.startsWith(`${name}\n`)) ?? ''
+  for (const way of ['One file', 'deadpool install', 'Your own unit']) {
+    assert.doesNotMatch(after(way), /^FAILED/m, after(way))
+    assert.match(after(way), /^OK\n.*\n\[200\]$/m, after(way))
+  }
+})
+
+/** Every block of each section, in its order; a block that stays in the foreground is stopped after DeadPool was asked. */
+function writeScript(): string {
+  const sections = readFileSync(join(home, 'docs/install.md'), 'utf8').split(/^## /m)
+  const ways: [name: string, folder: string, config: string, leave: string][] = [
+    ['One file', '/root/one', 'deadpool.yml', ''],
+    ['deadpool install', '/root/two', '/etc/deadpool/deadpool.yml', 'deadpool uninstall --purge'],
+    ['Your own unit', '/root/three', '/opt/deadpool/deadpool.yml', 'systemctl disable --now deadpool'],
+  ]
+  const parts = ways.map(([name, folder, config, leave]) => {
+    const section = sections.find((each) => each.startsWith(`${name}\n`)) ?? ''
+    const blocks = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => block)
+    assert.ok(blocks.length > 0, name)
+    const isForeground = (block: string) => block === './deadpool\n'
+    const isLast = (block: string) => block.includes('uninstall')
+    const run = blocks.map((block) => {
+      if (isForeground(block)) return `./deadpool & sleep 2; ask ${config}; kill $!; wait $! || echo FAILED: $?`
+      const ask = name !== 'One file' && !isLast(block) ? `sleep 2; ask ${config}` : ''
+      return `${isLast(block) ? '' : 'set -e\n'}${block}\nset +e\n${ask}`
+    })
+    return `echo '== ${name}'\nmkdir ${folder}; cp /root/deadpool ${folder}; chmod -x ${folder}/deadpool; cd ${folder}\n(chmod +x deadpool\n${run.join('\n')}\n) || echo FAILED\n${leave}`
+  })
+  return `#!/bin/bash
+sudo() { if [ "$1" = -u ]; then runuser -u "$2" -- "\${@:3}"; else "$@"; fi; }
+ask() { curl -sS -w '[%{http_code}]\\n' -H "Authorization: Bearer $(sed -n "s/.*access_token: '\\(.*\\)'/\\1/p" $1)" http://127.0.0.1:9001/; }
+${EXEC_UNTIL_NOTIFY}
+${parts.join('\n')}
+`
+}
+
+const EXEC_UNTIL_NOTIFY = `mkdir -p /etc/systemd/system/deadpool.service.d
+printf '[Service]\\nType=exec\\nWatchdogSec=0\\n' >/etc/systemd/system/deadpool.service.d/exec.conf`
+
+/** A root as minimal as a test needs: systemd's program, and files of users in which 999 is taken. */
+function makeRoot(context: TestContext): string {
+  const root = makeFolder(context)
+  for (const folder of ['etc', 'usr/lib/systemd', 'var/lib']) mkdirSync(join(root, folder), { recursive: true })
+  writeFileSync(join(root, 'usr/lib/systemd/systemd'), '')
+  writeFileSync(
+    join(root, 'etc/passwd'),
+    'root:x:0:0:root:/root:/bin/bash\n_apt:x:999:65534::/nonexistent:/bin/false\n',
+  )
+  writeFileSync(join(root, 'etc/group'), 'root:x:0:\n')
+  return root
+}
+
+async function install(root: string): Promise<Finished> {
+  const finished = await runBinary(['install', '--root', root])
+  assert.equal(finished.code, 0, finished.stderr)
+  return finished
+}
+
+function tokenOf(file: string): string {
+  return /access_token: '(.*)'/.exec(readFileSync(file, 'utf8'))?.[1] ?? ''
+}
+
+/** Every file below a folder, with its mode and the moment of its last change. */
+function snapshot(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path !== RECORD)
+    .map((path) => {
+      const found = lstatSync(join(folder, path))
+      return `${path} ${found.mode} ${found.isDirectory() ? '' : found.mtimeMs}`
+    })
+    .sort()
+}

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runUnderSystemd } from './systemd-host.ts'
+
+/** Each part of the script prints a line `== NAME` before what it has to show. */
+const script = `#!/bin/bash
+part() { echo "== $1"; }
+token() { sed -n "s/.*access_token: '\\(.*\\)'/\\1/p" /etc/deadpool/deadpool.yml; }
+ask() { curl -sS -w '[%{http_code}]\\n' -H "Authorization: Bearer $(token)" http://127.0.0.1:\${1:-9001}/; }
+
+part install
+mkdir -p /etc/systemd/system/deadpool.service.d; printf '[Service]\\nType=exec\\nWatchdogSec=0\\n' >/etc/systemd/system/deadpool.service.d/exec.conf # TEMP
+./deadpool install --now; echo "exit $?"
+sleep 1; ask
+part again
+./deadpool install --now; echo "exit $?"
+part process
+main=$(systemctl show -p MainPID --value deadpool)
+ps -o user= -p $main; grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/$main/status
+touch /proc/$main/root/etc/deadpool/x 2>/dev/null && nsenter -t $main -m touch /etc/deadpool/x; echo "touch $?"
+part reload
+systemctl reload deadpool; echo "exit $?"
+part 'refused reload'
+cp -p /etc/deadpool/deadpool.yml keep.yml
+sed -i 's/port: 9001/port: 99999/' /etc/deadpool/deadpool.yml
+systemctl reload deadpool; echo "exit $?"
+ask
+part modules
+cp -p keep.yml /etc/deadpool/deadpool.yml
+cat >probes <<'YAML'
+  host:
+    module: host_probe
+    query: { paths: [/, /home] }
+    success_criteria:
+      disk_free_percent: { type: gte, query: 0 }
+      mem_available_percent: { type: gte, query: 0 }
+  exec: { module: exec_probe, query: { command: [sh, -c, 'test "$(id -un)" = deadpool'] } }
+  name: { module: url_probe, query: { url: 'http://localhost:9001/' }, success_criteria: { status: { type: status_in, query: [511] } } }
+YAML
+sed -i '/^probes:/r probes' /etc/deadpool/deadpool.yml
+systemctl reload deadpool; echo "exit $?"
+sleep 2; deadpool status --json
+part 'low port'
+cp -p keep.yml /etc/deadpool/deadpool.yml
+sed -i 's/9001/81/' /etc/deadpool/deadpool.yml
+mkdir -p /etc/systemd/system/deadpool.service.d
+cat >/etc/systemd/system/deadpool.service.d/port.conf <<'UNIT'
+[Service]
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+PrivateUsers=no
+UNIT
+systemctl daemon-reload; systemctl restart deadpool; sleep 1; ask 81
+part uninstall
+./deadpool uninstall; echo "exit $?"
+systemctl is-active deadpool; systemctl cat deadpool.socket
+ls /etc/deadpool
+part purge
+./deadpool uninstall --purge; echo "exit $?"
+getent passwd deadpool; ls -d /etc/deadpool /var/lib/deadpool
+`
+
+test('the unit under a systemd: installed, started, reloaded, confined, removed', async (context) => {
+  const printed = await runUnderSystemd(context, script)
+  if (printed === undefined) return
+  const parts = new Map(
+    printed.split(/^== /m).map((part) => [part.slice(0, part.indexOf('\n')), part.slice(part.indexOf('\n') + 1)]),
+  )
+  const part = (name: string) => parts.get(name) ?? ''
+  const step = (name: string, check: () => void) => context.test(name, { timeout: 1000 }, check)
+
+  await step('deadpool install --now starts the service', () => {
+    assert.match(part('install'), /^deadpool\.service: enabled, and started$/m)
+    assert.match(part('install'), /^exit 0$/m)
+    assert.match(part('install'), /^OK\n.*\n\[200\]/m)
+  })
+  await step('installing again leaves what runs alone', () => {
+    assert.match(part('again'), /^deadpool\.service: is running, and nothing of it is new$/m)
+    assert.match(part('again'), /^exit 0$/m)
+  })
+  await step('the service is its own user, without rights', () => {
+    assert.match(part('process'), /^deadpool$/m)
+    assert.match(part('process'), /^CapEff:\t0+$/m)
+    assert.match(part('process'), /^NoNewPrivs:\t1$/m)
+    assert.match(part('process'), /^Seccomp:\t2$/m)
+    assert.match(part('process'), /^touch 1$/m)
+  })
+  await step('systemctl reload waits for the word of DeadPool, and fails with a mistake', () => {
+    assert.match(part('reload'), /^exit 0$/m)
+    assert.match(part('refused reload'), /^exit 1$/m)
+  })
+  await step('modules work in the confined service', () => {
+    assert.match(part('modules'), /^exit 0$/m)
+    const status = JSON.parse(/^\{.*/ms.exec(part('modules'))?.[0] ?? '{}')
+    const states = status.items.map(({ name, state }: { name: string; state: string }) => [name, state])
+    assert.deepEqual(Object.fromEntries(states), { host: 'alive', exec: 'alive', name: 'alive', deadpool: 'alive' })
+  })
+  await step('a port under 1024 takes three lines of a drop-in', () => {
+    assert.match(part('low port'), /^\[200\]$|\[200\]/m)
+  })
+  await step('deadpool uninstall stops and removes it, and --purge the rest', () => {
+    assert.match(part('uninstall'), /^deadpool\.service: stopped and disabled$/m)
+    assert.match(part('uninstall'), /^inactive$/m)
+    assert.match(part('uninstall'), /No files found for deadpool\.socket/)
+    assert.match(part('uninstall'), /^deadpool\.yml$/m)
+    assert.match(part('purge'), /^user deadpool: removed$/m)
+    assert.doesNotMatch(part('purge'), /^deadpool:x:|^\/etc\/deadpool$/m)
+  })
+})
