@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { BINARY, makeFolder, runBinary } from './binary.ts'
@@ -171,8 +171,9 @@ probes:
   assert.equal(code, 2)
 })
 
-test('deadpool --check-config passes the block of the original text, and warns of its remark', async () => {
-  const file = join(fixtures, 'config/seed-original.yml')
+test('deadpool --check-config passes the block of the original text, and warns of its remark', async (context) => {
+  const file = join(makeFolder(context), 'seed-original.yml')
+  copyFileSync(join(fixtures, 'config/seed-original.yml'), file)
   const { code, stdout, stderr } = await runBinary(['--check-config', '-c', file])
   assert.match(stdout, /^.*seed-original\.yml: OK\n/)
   assert.match(
@@ -182,8 +183,10 @@ test('deadpool --check-config passes the block of the original text, and warns o
   assert.equal(code, 0)
 })
 
-test('deadpool --check-config passes the example', async () => {
-  const { code, stdout, stderr } = await runBinary(['--check-config', '-c', join(home, 'deadpool.example.yml')])
+test('deadpool --check-config passes the example', async (context) => {
+  const file = join(makeFolder(context), 'deadpool.yml')
+  copyFileSync(join(home, 'deadpool.example.yml'), file)
+  const { code, stdout, stderr } = await runBinary(['--check-config', '-c', file])
   assert.deepEqual([code, stderr], [0, ''])
   assert.match(stdout, /1 probe enabled: deadpool\n14 probes disabled: elastic, search, /)
 })
