@@ -35,9 +35,11 @@ cat >probes <<'YAML'
       disk_free_percent: { type: gte, query: 0 }
       mem_available_percent: { type: gte, query: 0 }
   exec: { module: exec_probe, query: { command: [sh, -c, 'test "$(id -un)" = deadpool'] } }
+  icmp: { module: icmp_probe, query: { host: 127.0.0.1, count: 1 } }
   name: { module: url_probe, query: { url: 'http://localhost:9001/' }, success_criteria: { status: { type: status_in, query: [511] } } }
 YAML
 sed -i '/^probes:/r probes' /etc/deadpool/deadpool.yml
+sysctl -qw net.ipv4.ping_group_range='0 2147483647'
 systemctl reload deadpool; echo "exit $?"
 sleep 2; deadpool status --json
 part 'low port'
@@ -51,6 +53,13 @@ AmbientCapabilities=CAP_NET_BIND_SERVICE
 PrivateUsers=no
 UNIT
 systemctl daemon-reload; systemctl restart deadpool; sleep 1; ask 81
+part 'raw sockets'
+sysctl -qw net.ipv4.ping_group_range='1 0'
+cp -p keep.yml /etc/deadpool/deadpool.yml
+grep icmp: probes >icmp; sed -i '/^probes:/r icmp' /etc/deadpool/deadpool.yml
+systemctl stop deadpool; rm -r /var/lib/deadpool/probe; systemctl start deadpool; sleep 2; deadpool status --json
+sed -i s/BIND_SERVICE/RAW/ /etc/systemd/system/deadpool.service.d/port.conf
+systemctl daemon-reload; systemctl restart deadpool; sleep 2; deadpool status --json
 part uninstall
 ./deadpool uninstall; echo "exit $?"
 systemctl is-active deadpool; systemctl cat deadpool.socket
@@ -91,12 +100,24 @@ test('the unit under a systemd: installed, started, reloaded, confined, removed'
   })
   await step('modules work in the confined service', () => {
     assert.match(part('modules'), /^exit 0$/m)
-    const status = JSON.parse(/^\{.*/ms.exec(part('modules'))?.[0] ?? '{}')
-    const states = status.items.map(({ name, state }: { name: string; state: string }) => [name, state])
-    assert.deepEqual(Object.fromEntries(states), { host: 'alive', exec: 'alive', name: 'alive', deadpool: 'alive' })
+    assert.deepEqual(statesOf(part('modules')), {
+      host: 'alive',
+      exec: 'alive',
+      icmp: 'alive',
+      name: 'alive',
+      deadpool: 'alive',
+    })
   })
   await step('a port under 1024 takes three lines of a drop-in', () => {
     assert.match(part('low port'), /^\[200\]$|\[200\]/m)
+  })
+  await step('icmp_probe needs ping_group_range or CAP_NET_RAW', () => {
+    const [without, withRaw] = part('raw sockets')
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => statesOf(line).icmp)
+    assert.notEqual(without, 'alive')
+    assert.equal(withRaw, 'alive')
   })
   await step('deadpool uninstall stops and removes it, and --purge the rest', () => {
     assert.match(part('uninstall'), /^deadpool\.service: stopped and disabled$/m)
@@ -107,3 +128,9 @@ test('the unit under a systemd: installed, started, reloaded, confined, removed'
     assert.doesNotMatch(part('purge'), /^deadpool:x:|^\/etc\/deadpool$/m)
   })
 })
+
+/** The state of each probe, from the output of `deadpool status --json`. */
+function statesOf(printed: string): Record<string, string> {
+  const { items } = JSON.parse(/^\{.*/m.exec(printed)?.[0] ?? '{}')
+  return Object.fromEntries(items.map(({ name, state }: { name: string; state: string }) => [name, state]))
+}
