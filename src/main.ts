@@ -1,4 +1,5 @@
 import { dirname, join, resolve } from 'node:path'
+import { isSea } from 'node:sea'
 import { isMainThread } from 'node:worker_threads'
 import { carried } from '#carried'
 import { type Command, parseCommandLine } from './cli/command-line.ts'
@@ -7,8 +8,22 @@ import { UsageError, writeHelp } from './cli/usage.ts'
 import { findConfig, isConfigThere } from './config/find.ts'
 import { loadConfig } from './config/load.ts'
 import { ConfigError } from './config/problem.ts'
-import { ROLE_VARIABLE, type SpidermanMessage, WATCHMAN_ROLE, type WatchmanMessage } from './watchman/messages.ts'
+import { takeSurroundings } from './systemd/surroundings.ts'
+import { openPredecessor, type Predecessor } from './upgrade/predecessor.ts'
+import {
+  ROLE_VARIABLE,
+  type SpidermanMessage,
+  SUCCESSOR_ROLE,
+  WATCHMAN_ROLE,
+  type WatchmanMessage,
+} from './watchman/messages.ts'
 import type { WatchMan } from './watchman/watchman.ts'
+
+/**
+ * How this program was started. A path may be a link by now to a newer binary, or the file may have been replaced; Linux
+ * itself only knows the file that was started.
+ */
+const STARTED_AS = process.argv0.includes('/') ? resolve(process.argv0) : process.execPath
 
 /** Picks the role, wires the parts, and is the only place that ends a process. */
 if (!isMainThread) void import('./modules/thread-main.ts')
@@ -16,15 +31,26 @@ else if (process.env[ROLE_VARIABLE] === WATCHMAN_ROLE) watch()
 else void main(process.argv.slice(2))
 
 async function main(args: string[]): Promise<void> {
+  const predecessor = takeRole() === SUCCESSOR_ROLE ? openPredecessor() : undefined
   try {
-    await execute(parseCommandLine(args))
+    await execute(parseCommandLine(args), predecessor)
   } catch (error) {
+    // Who started this process says it where it is read.
+    if (predecessor) await predecessor.fail(explain(error))
     // What else is open (a log's socket, a module's thread) must not hold a failed start.
-    end(report(error), error instanceof ConfigError && error.isDiskHanging)
+    end(predecessor ? codeOf(error) : report(error), error instanceof ConfigError && error.isDiskHanging)
   }
 }
 
-async function execute(command: Command): Promise<void> {
+/** Reads the role of this process, which is not that of the ones that it starts. */
+function takeRole(): string | undefined {
+  const role = process.env[ROLE_VARIABLE]
+  if (role !== undefined) refuseByHand()
+  delete process.env[ROLE_VARIABLE]
+  return role
+}
+
+async function execute(command: Command, predecessor: Predecessor | undefined): Promise<void> {
   switch (command.name) {
     case 'help':
       return print(writeHelp())
@@ -68,23 +94,41 @@ async function execute(command: Command): Promise<void> {
     case 'resume':
     case 'mute':
     case 'unmute':
-    case 'reload': {
+    case 'reload':
+    case 'upgrade': {
       const { executeInFolder } = await import('./cli/in-folder.ts')
       const { env, stdout } = process
       return finish(await executeInFolder(command, { carried, env, cwd: process.cwd(), stdout, print }))
     }
     case 'run': {
+      const surroundings = takeSurroundings(process.env)
       const loaded = load(command.config)
       const { run } = await import('./cli/run.ts')
       let reload = () => {} // what is being started has the present configuration already
+      let upgrade = () => {} // and is the present program
       process.on('SIGHUP', () => reload())
-      const running = await run(loaded, carried)
+      process.on('SIGUSR2', () => upgrade())
+      const running = await run(loaded, carried, {
+        surroundings,
+        predecessor,
+        program: { file: programFile(), args: programArgs },
+      })
+      const stop = (reason: string) => void running.stop(reason).finally(() => end(0, running.isDiskHanging()))
       reload = () => void running.reload()
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-        process.once(signal, () => void running.stop(signal).finally(() => end(0, running.isDiskHanging())))
-      }
+      upgrade = () => void running.upgrade().then((isDone) => isDone && stop('another process has taken over'))
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal))
     }
   }
+}
+
+/** What runs this program again: its binary, or Node with its main script. */
+function programFile(): string {
+  return isSea() ? STARTED_AS : process.execPath
+}
+
+function programArgs(configFile: string): string[] {
+  const script = isSea() ? [] : [...process.execArgv, process.argv[1] ?? '']
+  return [...script, 'run', '--config', configFile]
 }
 
 /** Ends the process. A thread that waits for a hanging disk would hold `exit` for ever, but not a signal. */
@@ -154,17 +198,29 @@ function print(text: string): void {
 
 /** Says on standard error what went wrong, and returns the exit code. */
 function report(error: unknown): 1 | 2 {
-  if (error instanceof ConfigError) {
-    process.stderr.write(`${error.lines.join('\n')}\n`)
-    return 2
-  }
-  if (error instanceof UsageError) {
-    process.stderr.write(`deadpool: ${error.message}\n`)
-    return 2
-  }
-  const isExpected = error instanceof Error && error.name === 'ListenError'
-  process.stderr.write(`deadpool: ${isExpected ? error.message : error instanceof Error ? error.stack : error}\n`)
-  return 1
+  const prefix = error instanceof ConfigError ? '' : 'deadpool: '
+  process.stderr.write(`${prefix}${explain(error).join('\n')}\n`)
+  return codeOf(error)
+}
+
+/** Errors that speak to operators: where they come from in the program does not matter. */
+const EXPECTED = ['UsageError', 'ListenError', 'FolderTakenError']
+
+function explain(error: unknown): readonly string[] {
+  if (error instanceof ConfigError) return error.lines
+  if (!(error instanceof Error)) return [String(error)]
+  return [EXPECTED.includes(error.name) ? error.message : (error.stack ?? error.message)]
+}
+
+function codeOf(error: unknown): 1 | 2 {
+  return error instanceof ConfigError || error instanceof UsageError ? 2 : 1
+}
+
+/** The roles besides the main one are for processes that DeadPool starts. */
+function refuseByHand(): void {
+  if (process.send) return
+  process.stderr.write(`deadpool: ${ROLE_VARIABLE} is for DeadPool's own use; unset it\n`)
+  process.exit(2)
 }
 
 /**
@@ -172,10 +228,7 @@ function report(error: unknown): 1 | 2 {
  * watcher that is not somebody's child refuses to start.
  */
 function watch(): void {
-  if (!process.send) {
-    process.stderr.write(`deadpool: ${ROLE_VARIABLE} is for DeadPool's own use; unset it\n`)
-    process.exit(2)
-  }
+  refuseByHand()
   // Ctrl-C reaches both processes; SpiderMan decides, and its end ends this one.
   process.on('SIGINT', () => undefined)
   process.on('SIGHUP', () => undefined)

@@ -30,7 +30,7 @@ export type Command =
     }
   | ({ name: 'status'; json: boolean; watch: boolean } & Place)
   | ({ name: 'drain'; saying: Saying } & Place)
-  | ({ name: 'resume' | 'reload' } & Place)
+  | ({ name: 'resume' | 'reload' | 'upgrade' } & Place)
   | ({ name: 'mute'; item: string; saying: Saying } & Place)
   | ({ name: 'unmute'; item: string } & Place)
   | { name: 'simulate'; config: string | undefined; simulated: Simulated; json: boolean }
@@ -119,6 +119,7 @@ function toCommand(name: Command['name'], values: Values, item: string | undefin
       return { name, config: place.config, simulated: readSimulated(values), json }
     case 'resume':
     case 'reload':
+    case 'upgrade':
       return { name, ...place }
     case 'init':
       return { name, file: item ?? 'deadpool.yml' }

@@ -9,9 +9,13 @@ import { whoAmI } from './notice.ts'
 import { failForDisk, findFolder, type Printout, type Surroundings } from './place.ts'
 import { reload } from './reload.ts'
 import { type Screen, status, watchStatus } from './status.ts'
+import { upgrade } from './upgrade.ts'
 
 /** The commands that look into, or change, the status folder, whether DeadPool runs or not. */
-export type FolderCommand = Extract<Command, { name: 'status' | 'drain' | 'resume' | 'mute' | 'unmute' | 'reload' }>
+export type FolderCommand = Extract<
+  Command,
+  { name: 'status' | 'drain' | 'resume' | 'mute' | 'unmute' | 'reload' | 'upgrade' }
+>
 
 export interface Shell {
   carried: Carried
@@ -37,10 +41,11 @@ export async function executeInFolder(command: FolderCommand, shell: Shell): Pro
       return inTime('not muted', folder, muteByName(command, folder, shell))
     case 'unmute':
       return inTime('still muted', folder, unmute(folder, command.item))
-    case 'reload': {
+    case 'reload':
+    case 'upgrade': {
       const isNamed = command.folder === undefined || command.config !== undefined
       const config = isNamed ? findConfig({ option: command.config, ...around }) : undefined
-      return reload(folder, { carried, config })
+      return (command.name === 'reload' ? reload : upgrade)(folder, { carried, config })
     }
   }
 }

@@ -4,7 +4,7 @@ import { findExposure } from '../config/exposure.ts'
 import { type LoadedConfig, loadConfig, refuseMistakes } from '../config/load.ts'
 import { ConfigError } from '../config/problem.ts'
 import { ListenError } from '../spiderman/server.ts'
-import { startSpiderMan, type ValidConfig } from '../spiderman/spiderman.ts'
+import { type Origin, startSpiderMan, type ValidConfig } from '../spiderman/spiderman.ts'
 import { answerWithin, FOLDER_TIMEOUT_MS, NO_ANSWER } from '../status/answer-within.ts'
 import { describeFault } from '../status/reader.ts'
 import { validateProbes } from './validate.ts'
@@ -15,6 +15,8 @@ export interface Running {
   isDiskHanging(): boolean
   /** Loads the configuration again. With a mistake in it, everything goes on as before and the log says why. */
   reload(): Promise<void>
+  /** Lets another process take over; tells whether it did, and this one is only to be stopped. */
+  upgrade(): Promise<boolean>
   /** Stops both processes; flags stay as they are. */
   stop(reason: string): Promise<void>
 }
@@ -23,13 +25,19 @@ export interface Running {
  * Starts SpiderMan and WatchMan. Everything is validated before anything listens or forks; only a module that does not
  * load is no obstacle, since it concerns its own probes alone.
  *
- * @throws ConfigError, ListenError
+ * @throws ConfigError, ListenError, FolderTakenError
  */
-export async function run(loaded: LoadedConfig, carried: Carried): Promise<Running> {
-  const spiderman = await startSpiderMan(await validate(loaded, carried), carried)
-  let reloading = Promise.resolve()
+export async function run(loaded: LoadedConfig, carried: Carried, origin: Origin): Promise<Running> {
+  const spiderman = await startSpiderMan(await validate(loaded, carried), carried, origin)
+  /** Reloads and upgrades, one after the other. */
+  let last: Promise<unknown> = Promise.resolve()
+  let waitingReloads = 0
+  let heir: number | undefined
 
   async function reloadOnce(): Promise<void> {
+    waitingReloads--
+    if (heir !== undefined) return
+    spiderman.noteReloading()
     const mistakes = await follow().catch((error: unknown) => explainRefusal(error))
     for (const line of mistakes) spiderman.log.error(line)
     if (mistakes.length > 0) spiderman.log.error('the configuration was not loaded again; everything goes on as before')
@@ -41,11 +49,26 @@ export async function run(loaded: LoadedConfig, carried: Carried): Promise<Runni
     return []
   }
 
+  async function upgradeOnce(): Promise<boolean> {
+    if (heir !== undefined) return false // asked for twice: the first one has done it
+    heir = await spiderman.upgrade()
+    // Who asked for a reload meanwhile means what runs from now on.
+    if (heir !== undefined && waitingReloads > 0) process.kill(heir, 'SIGHUP')
+    return heir !== undefined
+  }
+
   return {
     isDiskHanging: spiderman.isDiskHanging,
     reload() {
-      reloading = reloading.then(reloadOnce)
+      waitingReloads++
+      const reloading = last.then(reloadOnce)
+      last = reloading
       return reloading
+    },
+    upgrade() {
+      const upgrading = last.then(upgradeOnce)
+      last = upgrading
+      return upgrading
     },
     stop: spiderman.stop,
   }

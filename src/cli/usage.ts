@@ -32,7 +32,7 @@ export const OPTIONS = {
   },
   folder: {
     about:
-      'the status folder, for status, drain, resume, mute, unmute and reload; without it the one of the configuration',
+      'the status folder, for status, drain, resume, mute, unmute, reload and upgrade; without it the one of the configuration',
     short: 'f',
     value: 'DIR',
     kind: 'folder',
@@ -159,6 +159,12 @@ export const COMMANDS = {
     forms: [['reload', 'let the running DeadPool load its configuration again']],
     options: ['config', 'folder'],
     more: 'It waits for the word of the running DeadPool. A configuration with a mistake changes nothing.',
+  },
+  upgrade: {
+    group: 'night',
+    forms: [['upgrade', 'let a new process, of a new binary, take over from the running one']],
+    options: ['config', 'folder'],
+    more: 'No request fails meanwhile. If the new process does not become ready, the old one stays.',
   },
   init: {
     group: 'installing',

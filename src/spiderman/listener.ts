@@ -1,44 +1,85 @@
+import type { Server } from 'node:net'
 import type { Hono } from 'hono'
-import { type ListeningServer, listen } from './server.ts'
+import { type Address, type ListeningServer, listen } from './server.ts'
 
-export interface Address {
-  host: string
-  port: number
-}
-
-/** Where SpiderMan listens and what it answers by; both can change while it goes on. */
-export interface Listener {
-  url(): string
+/** What is answered by; it can change while everything goes on. */
+export interface AppSwitch extends Pick<Hono, 'fetch'> {
   /** Answers by another app from the next request on. */
   answerWith(app: Hono): void
+}
+
+export function createAppSwitch(first: Hono): AppSwitch {
+  let app = first
+  return {
+    fetch: (...request) => app.fetch(...request),
+    answerWith(next) {
+      app = next
+    },
+  }
+}
+
+/** Where SpiderMan listens; that can change while it goes on. */
+export interface Listener {
+  url(): string
+  /** Where it can be asked in fact. */
+  where(): ListeningServer['where']
   /**
-   * Listens at another address. The former one is answered for a while longer, so that clients can follow.
+   * Listens at another address. The former one is answered for a while longer, so that clients can follow. Passed sockets
+   * stay as they are, whatever the address.
    *
    * @throws ListenError when that is not possible; everything is as before then
    */
   moveTo(address: Address): Promise<void>
+  /** What another process needs to listen in this one's place. */
+  handOn(): HandedOn
+  /** Lets no client keep its connection any more, and waits until none does, for at most half a second. */
+  drain(): Promise<void>
   /** Lets requests in flight finish, for at most a second. */
   close(): Promise<void>
+}
+
+/** A listener at an address. */
+export interface AddressListener extends Listener {
+  /** Answers on this one, too, for a while: clients follow from there. */
+  answerForAWhile(former: ListeningServer, address: Address): void
+}
+
+/** Sockets for another process: those that a service manager passed, by their names, or the one of an address. */
+export interface HandedOn {
+  sockets: { name: string; server: Server }[]
+  /** Undefined for sockets that a service manager passed. */
+  address: Address | undefined
 }
 
 /** How long the former address goes on being answered. */
 const MOVING_MS = 5000
 
-/** @throws ListenError */
-export async function createListener(first: Hono, start: Address): Promise<Listener> {
-  let app = first
+/**
+ * Listens at an address that can change; with `inherited`, on the socket of that address that another process has passed.
+ *
+ * @throws ListenError
+ */
+export async function createListener(
+  app: Pick<Hono, 'fetch'>,
+  start: Address,
+  inherited?: ListeningServer,
+): Promise<AddressListener> {
   let address = start
-  let server = await open(address)
+  let server = inherited ?? (await open(address))
   const former = new Map<ListeningServer, { address: Address; timer: NodeJS.Timeout }>()
 
   async function open({ host, port }: Address): Promise<ListeningServer> {
-    return listen({ fetch: (...request) => app.fetch(...request) }, host, port)
+    return listen(app, { host, port })
   }
 
   /** Makes `next` the one that counts; the one before is answered for a while longer. */
   function leaveFor(next: ListeningServer): void {
     const left = server
     server = next
+    answerForAWhile(left, address)
+  }
+
+  function answerForAWhile(left: ListeningServer, address: Address): void {
     left.dismissClients(true)
     const timer = setTimeout(() => {
       former.delete(left)
@@ -50,7 +91,7 @@ export async function createListener(first: Hono, start: Address): Promise<Liste
   /** The server of an address that was left a moment ago, and is wanted again. */
   function takeBack({ host, port }: Address): ListeningServer | undefined {
     for (const [left, { address, timer }] of former) {
-      if (left.port !== port || address.host !== host) continue
+      if (portOf(left) !== port || address.host !== host) continue
       clearTimeout(timer)
       former.delete(left)
       left.dismissClients(false)
@@ -74,18 +115,64 @@ export async function createListener(first: Hono, start: Address): Promise<Liste
 
   return {
     url: () => server.url,
-    answerWith(next) {
-      app = next
-    },
+    where: () => server.where,
     async moveTo(next) {
-      const isHere = next.host === address.host && [address.port, server.port].includes(next.port)
-      if (!isHere && next.port === server.port) await replace(next)
+      const isHere = next.host === address.host && [address.port, portOf(server)].includes(next.port)
+      if (!isHere && next.port === portOf(server)) await replace(next)
       else if (!isHere) leaveFor(takeBack(next) ?? (await open(next)))
       address = next
     },
+    answerForAWhile,
+    handOn() {
+      const { host, port } = address
+      return { sockets: [{ name: '', server: server.server }], address: { host, port } }
+    },
+    drain: () => drainAll([server, ...former.keys()]),
     async close() {
       for (const { timer } of former.values()) clearTimeout(timer)
-      await Promise.all([server, ...former.keys()].map((each) => each.close()))
+      await closeAll([server, ...former.keys()])
     },
   }
+}
+
+/** Stays with these servers of passed sockets; there is at least one. */
+export function createGivenListener(given: readonly { name: string; server: ListeningServer }[]): Listener {
+  const servers = given.map(({ server }) => server)
+  const [first] = servers as [ListeningServer]
+  return {
+    url: () => first.url,
+    where: () => first.where,
+    moveTo: () => Promise.resolve(),
+    handOn: () => ({ sockets: given.map(({ name, server: { server } }) => ({ name, server })), address: undefined }),
+    drain: () => drainAll(servers),
+    close: () => closeAll(servers),
+  }
+}
+
+async function drainAll(servers: readonly ListeningServer[]): Promise<void> {
+  await Promise.all(servers.map((each) => each.drain()))
+}
+
+async function closeAll(servers: readonly ListeningServer[]): Promise<void> {
+  await Promise.all(servers.map((each) => each.close()))
+}
+
+function portOf({ where }: ListeningServer): number | undefined {
+  return 'port' in where ? where.port : undefined
+}
+
+/**
+ * What does not fit between the configured address and the passed sockets, which are what counts; undefined when one of
+ * them is meant by it.
+ */
+export function findMismatch({ host, port }: Address, actual: readonly ListeningServer['where'][]): string | undefined {
+  const isWildcard = (text: string) => text === '0.0.0.0' || text === '::'
+  const isMeant = (where: ListeningServer['where']) => {
+    if (!('port' in where)) return false
+    const isHost = host === where.host || isWildcard(where.host) || !/^[\d.]+$|:/.test(host)
+    return (port === 0 || port === where.port) && isHost
+  }
+  if (actual.some(isMeant)) return undefined
+  const places = actual.map((where) => ('port' in where ? `${where.host} port ${where.port}` : where.socketPath))
+  return `WEB.host ${host} and WEB.port ${port} do not count: the service manager passed a socket of ${places.join(', ')}`
 }

@@ -1,22 +1,36 @@
 import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { Server as NetServer, Socket } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import type { Hono } from 'hono'
+import type { PassedSocket } from '../systemd/surroundings.ts'
 
 /** Thrown when the address cannot be listened on; the message says which and why. */
 export class ListenError extends Error {
   override name = 'ListenError'
 }
 
-export interface ListeningServer {
-  /** `http://HOST:PORT`, with the port that was taken when the configured one is 0. */
-  url: string
+export interface Address {
+  host: string
   port: number
+}
+
+/** What to listen on: an address, a socket that came with the start, or one that another process has passed. */
+export type ListenTarget = Address | PassedSocket | { server: NetServer }
+
+export interface ListeningServer {
+  /** `http://HOST:PORT`, with the port that was taken when the configured one is 0; or the path of a Unix socket. */
+  url: string
+  /** Where it listens in fact: an address, or the path of a Unix socket. */
+  where: Address | { socketPath: string }
+  /** What can be passed to another process. */
+  server: NetServer
   /**
    * Whether every answer is the last one of its connection: a client that keeps its connection would otherwise ask on it
    * in the moment in which it is closed.
    */
   dismissClients(isDismissed: boolean): void
+  /** Dismisses the clients, and waits until none that keeps its connection is left, for at most half a second. */
+  drain(): Promise<void>
   /** Lets requests in flight finish, for at most a second. */
   close(): Promise<void>
 }
@@ -30,32 +44,68 @@ const LIMITS = {
   connectionsCheckingInterval: 1000,
 }
 
+/** So many connections wait in the kernel while this process is busy, or is being restarted under a passed socket. */
+const BACKLOG = 4096
+
+const DRAIN_TIMEOUT_MS = 500
+const DRAIN_LOOK_MS = 20
 const CLOSE_TIMEOUT_MS = 1000
 
-/** @throws ListenError */
-export async function listen(app: Pick<Hono, 'fetch'>, host: string, port: number): Promise<ListeningServer> {
+/**
+ * Begins to listen before it first gives up control: a passed server accepts from the moment at which it arrives.
+ *
+ * @throws ListenError
+ */
+export async function listen(app: Pick<Hono, 'fetch'>, target: ListenTarget): Promise<ListeningServer> {
   // HTTP/1.0 needs no Host, and simple checkers send none; which name it would be does not matter here.
   const server = createAdaptorServer({ fetch: app.fetch, hostname: 'localhost', serverOptions: LIMITS }) as Server
   // A client that takes no answer, or sends a body that nobody wants, holds its connection at most this long.
   server.setTimeout(LIMITS.keepAliveTimeout)
   let isDismissed = false
-  server.prependListener('request', (_, response) => {
+  /** Connections on which another request may come. */
+  const kept = new Set<Socket>()
+  server.prependListener('request', ({ socket }, response) => {
     if (isDismissed) response.setHeader('connection', 'close')
+    else if (!kept.has(socket)) {
+      kept.add(socket)
+      socket.once('close', () => kept.delete(socket))
+    }
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new ListenError(explain(error, host, port))))
-    server.listen({ host, port, backlog: 1024 }, resolve)
+    server.once('error', (error) => reject(new ListenError(explain(error, target))))
+    if ('port' in target) server.listen({ ...target, backlog: BACKLOG }, resolve)
+    else server.listen('fd' in target ? { fd: target.fd } : target.server, BACKLOG, resolve)
   })
-  const address = server.address() as AddressInfo
-  const shownHost = address.family === 'IPv6' ? `[${address.address}]` : address.address
+  const where = whereOf(server)
   return {
-    url: `http://${shownHost}:${address.port}`,
-    port: address.port,
+    url: 'socketPath' in where ? where.socketPath : toUrl(where),
+    where,
+    server,
     dismissClients(next) {
       isDismissed = next
     },
-    close: () => close(server),
+    async drain() {
+      isDismissed = true
+      const endMs = performance.now() + DRAIN_TIMEOUT_MS
+      while (kept.size > 0 && performance.now() < endMs) {
+        await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS))
+      }
+    },
+    close() {
+      isDismissed = true
+      return close(server)
+    },
   }
+}
+
+function whereOf(server: Server): ListeningServer['where'] {
+  const address = server.address()
+  if (address === null || typeof address === 'string') return { socketPath: address ?? 'a Unix socket without a name' }
+  return { host: address.address, port: address.port }
+}
+
+function toUrl({ host, port }: Address): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 async function close(server: Server): Promise<void> {
@@ -65,8 +115,13 @@ async function close(server: Server): Promise<void> {
   clearTimeout(timer)
 }
 
-function explain(error: NodeJS.ErrnoException, host: string, port: number): string {
-  const where = `cannot listen on ${host}:${port}`
+function explain(error: NodeJS.ErrnoException, target: ListenTarget): string {
+  if ('server' in target) return `cannot listen on the passed socket: ${error.message}`
+  if ('fd' in target) {
+    const where = `cannot listen on the passed socket "${target.name}" (descriptor ${target.fd})`
+    return `${where}: ${error.message}; a ".socket" unit for DeadPool has ListenStream= and Accept=no`
+  }
+  const where = `cannot listen on ${target.host}:${target.port}`
   switch (error.code) {
     case 'EADDRINUSE':
       return `${where}: another program listens there; stop it, or set another WEB.port`

@@ -8,16 +8,26 @@ import { createLog, type ProcessLog } from '../log/create-log.ts'
 import { createLogSwitch } from '../log/log-switch.ts'
 import { DEFAULT_TIMEOUT_MS } from '../modules/module.ts'
 import { answerWithin, FOLDER_TIMEOUT_MS } from '../status/answer-within.ts'
+import { claimFolder } from '../status/claim.ts'
+import { readOwnIdentity } from '../status/process.ts'
 import { createFlagReader, describeFault } from '../status/reader.ts'
 import { readWatchmanNotes, type SpidermanNotes, toRecollection, writeSpidermanNotes } from '../status/state-file.ts'
+import { checkSelf } from '../systemd/self-check.ts'
+import { createService } from '../systemd/service.ts'
+import { passOn, type ServiceSurroundings } from '../systemd/surroundings.ts'
+import type { Handover } from '../upgrade/messages.ts'
+import type { Predecessor } from '../upgrade/predecessor.ts'
+import { handOver, type Program, UpgradeError } from '../upgrade/successor.ts'
 import { isFresh } from '../verdict/restore.ts'
 import type { Report } from '../verdict/standing.ts'
 import { ACTIVITY_FD, openActivityFile } from '../watchman/activity.ts'
 import { ROLE_VARIABLE, WATCHMAN_ROLE } from '../watchman/messages.ts'
-import { type Assignment, createSupervisor } from '../watchman/supervisor.ts'
+import { type Assignment, createSupervisor, distrustFlag } from '../watchman/supervisor.ts'
 import { createVerdictSource, type VerdictSource } from './evidence.ts'
-import { createListener } from './listener.ts'
+import { createAppSwitch, createGivenListener, createListener, findMismatch, type Listener } from './listener.ts'
 import { createResponder } from './responder.ts'
+import { createRound, longestRound } from './round.ts'
+import { type ListeningServer, listen } from './server.ts'
 
 /** A configuration that was found good, with what its modules said of it. */
 export interface ValidConfig {
@@ -39,8 +49,16 @@ export interface SpiderMan {
    * @throws ListenError when the new address cannot be listened on; everything is as before then
    */
   follow(valid: ValidConfig): Promise<void>
+  noteReloading(): void
   /** Takes note of how a reload went: what kept the new configuration from being taken. */
   noteReload(mistakes: readonly string[]): void
+  /**
+   * Starts the program again, and lets the new process take over; no request fails meanwhile. If it does, this one is only
+   * to be stopped; if not, the log says why, and everything is as before.
+   *
+   * @returns the process that has taken over
+   */
+  upgrade(): Promise<number | undefined>
   log: ProcessLog
   /** Stops both processes; flags stay as they are. */
   stop(reason: string): Promise<void>
@@ -49,42 +67,127 @@ export interface SpiderMan {
 /** The verdict is looked at this often even if nobody asks, so that the log tells when it turned. */
 const LOOK_MS = 1000
 
+/** How this SpiderMan comes to be. */
+export interface Origin {
+  surroundings: ServiceSurroundings
+  program: Omit<Program, 'args'> & { args(configFile: string): string[] }
+  /** The process that this one takes over from. */
+  predecessor: Predecessor | undefined
+}
+
 /**
  * Starts to answer, and WatchMan.
  *
- * @throws ListenError
+ * @throws ListenError, FolderTakenError
  */
-export async function startSpiderMan(valid: ValidConfig, carried: Carried): Promise<SpiderMan> {
+export async function startSpiderMan(valid: ValidConfig, carried: Carried, origin: Origin): Promise<SpiderMan> {
+  const { surroundings, program, predecessor } = origin
   let { config } = valid.loaded
-  let formerFolder: string | undefined
-  const log = createLogSwitch(await openLog(config))
-  tellRemarks(valid)
-
-  let reader = openReader()
-  const activity = openActivityFile()
-  const watcher = createSupervisor({
-    spawn: () => forkWatchMan(config.probes.length, activity?.fd),
-    assignment: assignmentOf(valid),
-    reports: await recallReports(config),
-    describeActivity,
-    log,
-  })
-  let verdicts = openVerdicts()
-  // Listening comes before the fork: a port in use must not leave a watcher behind.
-  const listener = await createListener(openResponder(), config.web)
-  watcher.launch()
   const notes: Omit<SpidermanNotes, 'format'> = {
-    pid: process.pid,
+    ...readOwnIdentity(),
     startedMs: Date.now(),
     version: carried.version,
-    url: addressOf(),
+    url: `http://${config.web.host}:${config.web.port}${config.web.baseUrl}`,
     config: config.file,
     loadedMs: Date.now(),
   }
+  if (!predecessor) await claimFolder(config.watchman.statusFolder, notes)
+  const log = createLogSwitch(await openLog(config))
+  for (const remark of surroundings.remarks) log.warn(remark)
+  tellRemarks(valid)
+
+  const roundMs = longestRound(config.probes, valid.timeouts)
+  const handover = await predecessor?.begin(roundMs)
+  let formerFolder = handover && handover.folder !== config.watchman.statusFolder ? handover.folder : undefined
+  let reader = openReader()
+  const activity = openActivityFile()
+  const round = createRound()
+  const watcher = createSupervisor({
+    spawn: () => forkWatchMan(config.probes.length, activity?.fd),
+    assignment: assignmentOf(valid, formerFolder),
+    reports: handover ? trust(handover) : await recallReports(config),
+    isContinued: handover !== undefined,
+    describeActivity,
+    onMessage(message) {
+      round.note(message)
+      predecessor?.relay(message)
+    },
+    log,
+  })
+  let verdicts = openVerdicts()
+  const app = createAppSwitch(openResponder())
+  const service = createService({ surroundings, examine, log })
+  // Listening comes before the fork: a port in use must not leave a watcher behind.
+  const listener = await openListener()
+  watcher.launch()
   let writing = Promise.resolve()
-  writeNotes({})
-  const looking = setInterval(() => void verdicts.read(), LOOK_MS)
-  log.info(`DeadPool ${carried.version} answers at ${addressOf()}`, { config: config.file })
+  Object.assign(notes, { url: addressOf() })
+  // Until it is ready, the one before is the one to turn to.
+  if (handover) notes.predecessor = { pid: handover.pid, version: handover.version }
+  else void writeNotes({})
+  const looking = setInterval(look, LOOK_MS)
+  log.info(`DeadPool ${carried.version} answers at ${addressOf()}${tellOrigin()}`, { config: config.file })
+  service.starting(roundMs)
+  void becomeReady()
+
+  async function openListener(): Promise<Listener> {
+    const { sockets } = surroundings
+    if (handover && predecessor) return takeOver(handover, predecessor)
+    if (sockets.length === 0) return createListener(app, config.web)
+    const servers = await Promise.all(sockets.map((socket) => listen(app, socket)))
+    const mismatch = findMismatch(
+      config.web,
+      servers.map(({ where }) => where),
+    )
+    if (mismatch) log.warn(mismatch)
+    return createGivenListener(servers.map((server, index) => ({ name: sockets[index]?.name ?? '', server })))
+  }
+
+  async function takeOver({ address }: Handover, from: Predecessor): Promise<Listener> {
+    // What can fail comes before the sockets: from then on requests come.
+    const isMoved = address && !isDeepStrictEqual(address, { host: config.web.host, port: config.web.port })
+    const moved = isMoved ? await createListener(app, config.web) : undefined
+    const opening: Promise<{ name: string; server: ListeningServer }>[] = []
+    await from.takeSockets((name, server) => {
+      opening.push(listen(app, { server }).then((opened) => ({ name, server: opened })))
+    })
+    const opened = await Promise.all(opening)
+    const [first] = opened
+    if (!address || !first) return createGivenListener(opened)
+    moved?.answerForAWhile(first.server, address)
+    return moved ?? createListener(app, address, first.server)
+  }
+
+  /** Where the sockets come from, if not from the configuration. */
+  function tellOrigin(): string {
+    const from = handover ? `, in the place of process ${handover.pid}` : ''
+    const given = listener.handOn()
+    if (given.address) return from
+    const names = given.sockets.map(({ name }) => name)
+    return `, on ${names.length === 1 ? 'the passed socket' : 'the passed sockets'} ${names.join(', ')}${from}`
+  }
+
+  async function becomeReady(): Promise<void> {
+    const isHeard = await round.isOverWithin(roundMs)
+    if (predecessor && !isHeard) {
+      return predecessor.fail(['the WatchMan of the new process says nothing; its log may tell why'])
+    }
+    if (predecessor) await writeNotes({})
+    predecessor?.ready(carried.version)
+    service.ready()
+    look()
+  }
+
+  function look(): void {
+    void verdicts.read().then(service.show)
+  }
+
+  /** What is wrong with the way that requests take, or with what answers rest on. */
+  async function examine(timeoutMs: number): Promise<string | undefined> {
+    if (watcher.silentSinceMs() !== undefined) return 'WatchMan is silent'
+    const { tokens, baseUrl } = config.web
+    return checkSelf({ where: listener.where(), path: baseUrl, token: tokens[0] ?? '', timeoutMs })
+  }
 
   function addressOf(): string {
     return `${listener.url()}${config.web.baseUrl}`
@@ -122,7 +225,7 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried): Prom
   }
 
   /** Writes one after the other: two at once would take each other's draft. */
-  function writeNotes(change: Partial<SpidermanNotes>): void {
+  function writeNotes(change: Partial<SpidermanNotes>): Promise<void> {
     Object.assign(notes, change)
     const { statusFolder: folder } = config.watchman
     writing = writing
@@ -131,13 +234,48 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried): Prom
         const fault = describeFault(folder, error)
         log.warn(`the notes cannot be written: ${fault}; "deadpool reload" does not find this process`)
       })
+    return writing
   }
 
   return {
     url: listener.url,
     isDiskHanging: () => reader.isHanging(),
     log,
-    noteReload: (mistakes) => writeNotes({ reload: { atMs: Date.now(), mistakes: [...mistakes] } }),
+    noteReloading: service.reloading,
+    noteReload(mistakes) {
+      service.reloaded()
+      void writeNotes({ reload: { atMs: Date.now(), mistakes: [...mistakes] } })
+    },
+    async upgrade() {
+      const { file } = program
+      log.info(`an upgrade begins: ${file} is started, to take over from this process (${process.pid})`)
+      try {
+        // Under this number its end is the end of all others, as in a container.
+        if (process.pid === 1) throw new UpgradeError(['process 1 cannot be replaced while it runs; restart it'])
+        const { pid = 0 } = await handOver({
+          program: { file, args: program.args(config.file) },
+          env: { ...process.env, ...passOn(surroundings) },
+          rest: watcher.stop,
+          goOn: watcher.launch,
+          handover: () => ({
+            pid: process.pid,
+            version: carried.version,
+            reports: [...watcher.reports],
+            folder: config.watchman.statusFolder,
+          }),
+          handOn: listener.handOn,
+          onReport: watcher.overhear,
+        })
+        await service.handTo(pid)
+        return pid
+      } catch (error) {
+        const faults = error instanceof UpgradeError ? error.reasons : [`the upgrade failed: ${error}`]
+        for (const fault of faults) log.error(fault)
+        log.error('no other process has taken over; everything goes on as before')
+        void writeNotes({ upgrade: { atMs: Date.now(), faults: [...faults] } })
+        return undefined
+      }
+    },
     async follow(next) {
       const former = config
       const fresh = next.loaded.config
@@ -157,13 +295,16 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried): Prom
       }
       const isRestart = !isDeepStrictEqual(settingsOfWatchMan(fresh), settingsOfWatchMan(former))
       watcher.assign(assignmentOf(next, formerFolder), { isRestart })
-      listener.answerWith(openResponder())
-      writeNotes({ url: addressOf(), loadedMs: Date.now() })
+      app.answerWith(openResponder())
+      void writeNotes({ url: addressOf(), loadedMs: Date.now() })
       log.info(`the configuration was loaded again; DeadPool answers at ${addressOf()}`, { config: fresh.file })
     },
     async stop(reason) {
       clearInterval(looking)
       log.info(`stopping: ${reason}`)
+      service.stopping()
+      // Whoever keeps a connection is answered meanwhile, and rightly.
+      await listener.drain()
       await Promise.all([listener.close(), watcher.stop()])
       await log.close()
     },
@@ -201,6 +342,11 @@ function assignmentOf({ loaded, timeouts }: ValidConfig, formerFolder?: string):
       return { name, freshForMs: staleAfterMs + periodMs + (timeouts.get(name) ?? DEFAULT_TIMEOUT_MS) }
     })
   return { config: { file: config.file, text, formerFolder }, staleAfterMs, probes }
+}
+
+/** What was heard by another process is as good; that the flags stand is not known here yet. */
+function trust({ reports }: Handover): [string, Report][] {
+  return reports.map(([probe, report]) => [probe, distrustFlag(report)])
 }
 
 /** What WatchMan said of the probes before this process started; of those that lived, only if that is not long ago. */

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Moment, readBootId, readClocks } from '../clock.ts'
 import type { Rules } from '../verdict/rules.ts'
@@ -74,6 +74,9 @@ export interface WatchmanNotes {
 export interface SpidermanNotes {
   format: typeof FORMAT
   pid: number
+  /** Which process that is, for good; see `process.ts`. */
+  boot?: string
+  startTicks?: number
   startedMs: number
   version: string
   url: string
@@ -82,6 +85,10 @@ export interface SpidermanNotes {
   loadedMs: number
   /** The last request to reload: when it ended, and the mistakes that it failed for. */
   reload?: { atMs: number; mistakes: string[] } | undefined
+  /** The last request to hand over to another process, if it failed: when, and why. */
+  upgrade?: { atMs: number; faults: string[] } | undefined
+  /** The process that this one took over from, and its version. */
+  predecessor?: { pid: number; version: string } | undefined
 }
 
 export type Notes = WatchmanNotes | SpidermanNotes
@@ -95,8 +102,46 @@ export async function writeSpidermanNotes(folder: string, notes: Omit<SpidermanN
   await writeNotes(folder, SPIDERMAN_FILE, { format: FORMAT, ...notes })
 }
 
+/**
+ * Writes SpiderMan's notes only if there are none; tells whether that is so now. Where the file system knows no second
+ * name for a file, they are written all the same.
+ */
+export async function linkSpidermanNotes(folder: string, notes: Omit<SpidermanNotes, 'format'>): Promise<boolean> {
+  const draft = await writeDraft(folder, `${SPIDERMAN_FILE}.${notes.pid}`, { format: FORMAT, ...notes })
+  try {
+    await link(draft, join(folder, NOTES_FOLDER, SPIDERMAN_FILE))
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    await writeSpidermanNotes(folder, notes)
+    return true
+  } finally {
+    await rm(draft, { force: true })
+  }
+}
+
+/** Takes away SpiderMan's notes, whatever they are, unless they are others than those `found` by now. */
+export async function setAsideSpidermanNotes(folder: string, found: SpidermanNotes | undefined): Promise<void> {
+  const path = join(folder, NOTES_FOLDER, SPIDERMAN_FILE)
+  const aside = join(folder, NOTES_FOLDER, `.${SPIDERMAN_FILE}.${process.pid}.old~`)
+  try {
+    await rename(path, aside)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    throw error
+  }
+  const taken = parseNotes<SpidermanNotes>(await readFile(aside, 'utf8'), ['pid'])
+  const isOther = taken !== undefined && (taken.pid !== found?.pid || taken.startTicks !== found.startTicks)
+  // Somebody was faster: these are back where they were, and count.
+  if (isOther) await link(aside, path).catch(() => undefined)
+  await rm(aside, { force: true })
+}
+
 async function writeNotes(folder: string, file: string, notes: Notes): Promise<void> {
-  const path = join(folder, NOTES_FOLDER, file)
+  await rename(await writeDraft(folder, file, notes), join(folder, NOTES_FOLDER, file))
+}
+
+async function writeDraft(folder: string, file: string, notes: Notes): Promise<string> {
   const draft = join(folder, NOTES_FOLDER, `.${file}~`)
   const text = `${JSON.stringify(notes)}\n`
   try {
@@ -106,7 +151,7 @@ async function writeNotes(folder: string, file: string, notes: Notes): Promise<v
     await mkdir(join(folder, NOTES_FOLDER), { recursive: true })
     await writeFile(draft, text, { mode: 0o644 })
   }
-  await rename(draft, path)
+  return draft
 }
 
 /** Reads what WatchMan wrote last; undefined when there is nothing that can be used. Rejects where the disk has a fault. */
@@ -142,6 +187,10 @@ async function readNotes<T extends Notes>(folder: string, file: string, keys: (k
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
+  return parseNotes(text, keys)
+}
+
+function parseNotes<T extends Notes>(text: string, keys: (keyof T)[]): T | undefined {
   try {
     const notes = JSON.parse(text) as T
     return notes.format === FORMAT && keys.every((key) => key in notes) ? notes : undefined

@@ -44,3 +44,5 @@ export function heartbeatPeriod(staleAfterMs: number): number {
 /** The environment variable that tells a process its role; `argv` shifts in a packaged binary. */
 export const ROLE_VARIABLE = 'DEADPOOL_ROLE'
 export const WATCHMAN_ROLE = 'watchman'
+/** A SpiderMan that takes the place of the one that started it. */
+export const SUCCESSOR_ROLE = 'successor'

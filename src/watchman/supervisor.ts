@@ -36,7 +36,7 @@ export interface Assignment {
 }
 
 export interface Supervisor {
-  /** Forks WatchMan for the first time. */
+  /** Forks WatchMan: for the first time, or again after a stop. */
   launch(): void
   /** Gives WatchMan another configuration; by a new process where `isRestart`, which goes on where the old one was. */
   assign(assignment: Assignment, options: { isRestart: boolean }): void
@@ -48,7 +48,9 @@ export interface Supervisor {
   version(): number
   /** Since when WatchMan has been silent, once that is longer than `staleAfterMs`; in milliseconds of the wall clock. */
   silentSinceMs(): number | undefined
-  /** Ends WatchMan, and resolves when it is gone. */
+  /** Takes note of what the WatchMan of another process said, while this one has none. */
+  overhear(report: Extract<WatchmanMessage, { kind: 'report' }>): void
+  /** Ends WatchMan, and resolves when it is gone. Its silence is none until the next launch. */
   stop(): Promise<void>
 }
 
@@ -60,6 +62,10 @@ export interface SupervisorOptions {
   reports?: Iterable<[string, Report]>
   /** Says what a WatchMan of this generation of the configuration was doing last; undefined when nobody knows. */
   describeActivity?: (generation: number) => string | undefined
+  /** Whether this goes on with what another process began: what is done at the start of DeadPool was done then. */
+  isContinued?: boolean
+  /** Hears everything that WatchMan says, when it counts already. */
+  onMessage?: (message: WatchmanMessage) => void
   log: Log
 }
 
@@ -68,7 +74,7 @@ export interface SupervisorOptions {
  * after a pause that grows while it keeps ending; one that hangs is killed.
  */
 export function createSupervisor(options: SupervisorOptions): Supervisor {
-  const { spawn, log, describeActivity = () => undefined } = options
+  const { spawn, log, describeActivity = () => undefined, onMessage = () => undefined } = options
   const reports = new Map(options.reports)
   const freshness = createFreshness()
   let { assignment } = options
@@ -79,7 +85,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   /** As `silentMs`, but of the present watcher alone. */
   let quietMs = 0
   let isHeard = false
-  let wasHeard = false
+  let wasHeard = options.isContinued ?? false
   let tickedMs = 0
   let ticker: NodeJS.Timeout | undefined
   let pauseMs = FIRST_PAUSE_MS
@@ -146,14 +152,17 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       case 'heartbeat':
         isReady ||= message.kind === 'ready'
         freshness.refresh(namesAt(message))
-        return
-      case 'report': {
-        const { kind: _, probe, ...said } = message
-        const report = { ...said, arrivedMs: readMonotonic() }
-        reports.set(probe, isLeaving ? distrustFlag(report) : report)
-        version++
-      }
+        break
+      case 'report':
+        note(message, isLeaving)
     }
+    onMessage(message)
+  }
+
+  function note({ kind: _, probe, ...said }: Extract<WatchmanMessage, { kind: 'report' }>, isLeaving: boolean): void {
+    const report = { ...said, arrivedMs: readMonotonic() }
+    reports.set(probe, isLeaving ? distrustFlag(report) : report)
+    version++
   }
 
   /** The probes that were checked: no check may get lost because the configuration was loaded again meanwhile. */
@@ -215,7 +224,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   return {
     launch() {
+      isStopping = false
       tickedMs = readMonotonic()
+      silentMs = 0
       heardWallMs = Date.now()
       ticker = setInterval(tick, TICK_MS)
       fork()
@@ -242,6 +253,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     stale: freshness.stale,
     version: () => version,
     silentSinceMs: () => (silentMs > assignment.staleAfterMs ? heardWallMs : undefined),
+    overhear: (report) => note(report, false),
     async stop() {
       isStopping = true
       clearInterval(ticker)
@@ -263,7 +275,7 @@ function namesOf({ probes }: Assignment): string[] {
 }
 
 /** The same report, of which the flag of a dead probe is not yet said to stand. */
-function distrustFlag(report: Report): Report {
+export function distrustFlag(report: Report): Report {
   return report.life === 'dead' ? { ...report, isFlagged: false } : report
 }
 

@@ -38,6 +38,7 @@ const understood = [
   },
   { args: 'unmute elastic', command: { name: 'unmute', ...nowhere, item: 'elastic' } },
   { args: 'reload', command: { name: 'reload', ...nowhere } },
+  { args: 'upgrade --folder f', command: { name: 'upgrade', config: undefined, folder: 'f' } },
   {
     args: 'simulate --dead a,b --dead c --unknown d,,e',
     command: {

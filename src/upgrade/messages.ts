@@ -1,0 +1,40 @@
+import type { Address } from '../spiderman/server.ts'
+import type { Report } from '../verdict/standing.ts'
+import type { WatchmanMessage } from '../watchman/messages.ts'
+
+/**
+ * What the process that hands over tells the one that takes over. The two may be of different versions: what is here may
+ * be added to, but not changed.
+ */
+export type PredecessorMessage =
+  /** Its WatchMan has ended: from here on the other one's may write flags. */
+  | ({ kind: 'begin' } & Handover)
+  /** Comes with the handle of a socket to listen on; `left` are the ones still to come. */
+  | { kind: 'socket'; name: string; left: number }
+
+/** Everything that is handed over but the sockets. */
+export interface Handover {
+  pid: number
+  version: string
+  /** What WatchMan said of the probes last. */
+  reports: [probe: string, report: Report][]
+  /** The status folder that these were written down in. */
+  folder: string
+  /** Where the socket listens; undefined for sockets that a service manager passed. */
+  address?: Address | undefined
+  /** How many sockets come. */
+  sockets: number
+}
+
+/** What the process that takes over says, in this order. */
+export type SuccessorMessage =
+  /** The configuration is good: WatchMan may be stopped. From `begin` on it needs at most so long to be ready. */
+  | { kind: 'prepared'; readyWithinMs: number }
+  /** It can answer: the sockets may come. */
+  | { kind: 'open' }
+  /** It answers, and its first round of checks is done. */
+  | { kind: 'ready'; version: string }
+  /** At any time: it cannot go on. */
+  | { kind: 'failed'; reasons: string[] }
+  /** From `open` on: what its WatchMan said, since both processes answer for a while. */
+  | Extract<WatchmanMessage, { kind: 'report' }>
