@@ -88,7 +88,8 @@ export async function startDeadPool(context: TestContext, options: StartOptions)
   const folder = options.folder ?? makeFolder(context)
   const file = join(folder, 'deadpool.yml')
   writeFileSync(file, writeConfig(options))
-  const [program = BINARY, ...args] = [...(options.through ?? []), BINARY, '--config', file]
+  const { through = [], binary = BINARY } = options
+  const [program = binary, ...args] = [...through, binary, '--config', file]
   const child = spawn(program, args, {
     env: { ...process.env, ...options.env },
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),

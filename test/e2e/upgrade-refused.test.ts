@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict'
+import { chmodSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { keepAsking } from './asking.ts'
+import { childrenOf, isRunning, makeFolder, runBinary, waitFor, writeConfig } from './binary.ts'
+import { startComponent, urlProbe } from './component.ts'
+import { nameBinary, notesOf, replaceBinary, said, startToUpgrade as start, upgrade } from './upgrading.ts'
+
+const failures = [
+  { name: 'crashes', script: 'exit 3', fault: /^the new process \(\d+\) ended at once, by exit code 3$/ },
+  { name: 'hangs', script: 'exec sleep 60', fault: /^the new process \(\d+\) was not prepared within 10 s$/ },
+  { name: 'is no program', script: undefined, fault: /\/deadpool cannot be started: EACCES$/ },
+]
+
+for (const { name, script, fault } of failures) {
+  test(`a new process that ${name}: the old one stays and says why`, async (context) => {
+    const component = await startComponent(context)
+    const folder = makeFolder(context)
+    const binary = nameBinary(folder)
+    const deadpool = await start(context, { probes: urlProbe('web', component.url), folder, binary })
+    await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+    replaceBinary(binary, script ?? '')
+    if (script === undefined) chmodSync(binary, 0o644)
+    const asking = keepAsking(context, { url: deadpool.url })
+    process.kill(deadpool.pid, 'SIGUSR2')
+    await waitFor('its word', () => notesOf(deadpool).upgrade !== undefined, 15_000)
+    assert.match(notesOf(deadpool).upgrade.faults.join('\n'), fault)
+    const errors = deadpool.log().filter(({ level }) => level === 'error')
+    assert.match(errors[0]?.message ?? '', fault)
+    assert.equal(errors[1]?.message, 'no other process has taken over; everything goes on as before')
+    assert.equal(notesOf(deadpool).pid, deadpool.pid)
+    await waitFor('nothing to be left of it', () => childrenOf(deadpool.pid).length === 1)
+    assert.deepEqual(await asking.stop(), ['OK\nTEST SERVER\n'])
+    component.status(500)
+    await deadpool.becomes(503)
+  })
+}
+
+test('a new process that finds a mistake, or dies before it is ready: the old one stays, with its checks', async (context) => {
+  const component = await startComponent(context)
+  const probes = urlProbe('web', component.url, { more: 'period: 0.2', query: 'timeout: 5' })
+  const deadpool = await start(context, { probes })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  const file = join(deadpool.folder, 'deadpool.yml')
+  writeFileSync(file, writeConfig({ probes }).replace('period: 0.2', 'period: often'))
+  const refused = await upgrade(deadpool)
+  assert.equal(refused.code, 2)
+  assert.match(refused.stderr, /^\S+deadpool\.yml:\d+:\d+ probes\.web\.period: "often" is not a duration/)
+  process.kill(deadpool.pid, 'SIGUSR2')
+  await waitFor('its word', () => notesOf(deadpool).upgrade !== undefined)
+  assert.match(notesOf(deadpool).upgrade.faults.join('\n'), /deadpool\.yml:\d+:\d+ probes\.web\.period: "often"/)
+
+  // Its first round takes as long as the component does.
+  writeFileSync(file, writeConfig({ probes }))
+  component.hold()
+  process.kill(deadpool.pid, 'SIGUSR2')
+  await waitFor('the new process to answer', () => said(deadpool, /in the place of process/).length === 1)
+  const heir = await waitFor('the new process', () => childrenOf(deadpool.pid)[0])
+  const others = childrenOf(heir)
+  process.kill(heir, 'SIGKILL')
+  component.release()
+  const fault = `the new process (${heir}) ended at once, by SIGKILL`
+  await waitFor('the old one to say why', () => said(deadpool, fault).length === 1)
+  await waitFor('its WatchMan to go', () => others.every((pid) => !isRunning(pid)))
+  await waitFor('the checks to go on', () => childrenOf(deadpool.pid).length === 1)
+  assert.equal((await deadpool.ask()).status, 200)
+  component.status(500)
+  await deadpool.becomes(503)
+  assert.equal((await upgrade(deadpool)).code, 0)
+  assert.equal((await deadpool.ask()).status, 503)
+})
+
+test('a second DeadPool on the same status folder is refused, and what a crash left behind is no obstacle', async (context) => {
+  const component = await startComponent(context)
+  const options = { probes: urlProbe('web', component.url), folder: makeFolder(context) }
+  const first = await start(context, options)
+  const file = join(first.folder, 'deadpool.yml')
+  const second = await runBinary(['--config', file])
+  const { version, url } = notesOf(first)
+  assert.deepEqual(
+    [second.stderr, second.code],
+    [
+      `deadpool: another DeadPool (process ${first.pid}, ${version}, ${url}, by ${file}) works with ${join(first.folder, 'probe')}; stop it, let it be replaced by "deadpool upgrade", or set another WatchMan.probe_status_folder\n`,
+      1,
+    ],
+  )
+  assert.equal((await first.ask()).status, 200)
+  await first.stop('SIGKILL')
+  const third = await start(context, options)
+  assert.notEqual(third.pid, first.pid)
+  assert.equal((await upgrade(third)).code, 0)
+})
