@@ -85,7 +85,7 @@ test('the configuration of the packages is right, but for the token that the ins
 })
 
 test('the unit starts what the packages install, and is hardened', (context) => {
-  assert.match(unit, /^ExecStart=\/usr\/bin\/deadpool --config \/etc\/deadpool\/deadpool\.yml$/m)
+  assert.match(unit, /^ExecStart=\/usr\/bin\/deadpool run --config \/etc\/deadpool\/deadpool\.yml$/m)
   const path = join(home, 'packaging/systemd/deadpool.service')
   const { error, stdout, stderr } = spawnSync('systemd-analyze', ['security', '--offline=yes', '--no-pager', path], {
     encoding: 'utf8',
