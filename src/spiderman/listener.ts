@@ -169,7 +169,8 @@ export function findMismatch({ host, port }: Address, actual: readonly Listening
   const isWildcard = (text: string) => text === '0.0.0.0' || text === '::'
   const isMeant = (where: ListeningServer['where']) => {
     if (!('port' in where)) return false
-    const isHost = host === where.host || isWildcard(where.host) || !/^[\d.]+$|:/.test(host)
+    const areWildcards = isWildcard(host) && isWildcard(where.host)
+    const isHost = host === where.host || areWildcards || !/^[\d.]+$|:/.test(host)
     return (port === 0 || port === where.port) && isHost
   }
   if (actual.some(isMeant)) return undefined
