@@ -203,13 +203,12 @@ function report(error: unknown): 1 | 2 {
   return codeOf(error)
 }
 
-/** Errors that speak to operators: where they come from in the program does not matter. */
-const EXPECTED = ['UsageError', 'ListenError', 'FolderTakenError']
-
 function explain(error: unknown): readonly string[] {
   if (error instanceof ConfigError) return error.lines
   if (!(error instanceof Error)) return [String(error)]
-  return [EXPECTED.includes(error.name) ? error.message : (error.stack ?? error.message)]
+  // These speak to operators: where they come from in the program does not matter.
+  const isExpected = ['UsageError', 'ListenError', 'FolderTakenError'].includes(error.name)
+  return [isExpected ? error.message : (error.stack ?? error.message)]
 }
 
 function codeOf(error: unknown): 1 | 2 {
