@@ -1,5 +1,6 @@
 import { chmodSync, cpSync, lutimesSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import type { Arch } from '../node.ts'
 
 const home = join(import.meta.dirname, '../..')
@@ -84,8 +85,25 @@ export function installed(release: Release): Item[] {
     { path: 'etc/deadpool/deadpool.yml', from: join(home, 'packaging/deadpool.yml') },
     { path: 'etc/deadpool/mod' },
     ...units().map(({ name, from }) => ({ path: `usr/lib/systemd/system/${name}`, from })),
+    ...manual(release),
+    ...COMPLETIONS.map(([name, path]) => ({ path, from: join(release.built, 'completions', name) })),
     ...readings(release).map(({ path, ...rest }) => ({ path: `usr/share/doc/deadpool/${path}`, ...rest })),
   ]
+}
+
+/** Where each shell looks for completions. */
+const COMPLETIONS = [
+  ['deadpool.bash', 'usr/share/bash-completion/completions/deadpool'],
+  ['deadpool.zsh', 'usr/share/zsh/vendor-completions/_deadpool'],
+  ['deadpool.fish', 'usr/share/fish/vendor_completions.d/deadpool.fish'],
+] as const
+
+/** The pages of the manual, compressed as packages have them. */
+function manual({ built }: Release): Item[] {
+  return filesIn(join(built, 'man')).map((name) => {
+    const text = gzipSync(readFileSync(join(built, 'man', name)), { level: 9 })
+    return { path: `usr/share/man/man${name.at(-1)}/${name}.gz`, text }
+  })
 }
 
 /** Fills `@name@` in a text of `packaging/`; a line that is nothing else may become several. */
@@ -103,7 +121,9 @@ export function setUp(): string {
 }
 
 function filesOf(folder: string): string[] {
-  return readdirSync(join(home, folder))
-    .sort()
-    .map((name) => `${folder}/${name}`)
+  return filesIn(join(home, folder)).map((name) => `${folder}/${name}`)
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder).sort()
 }

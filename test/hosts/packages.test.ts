@@ -132,7 +132,10 @@ test('the packages list the same files, with the same modes, for every processor
     '/etc/deadpool/deadpool.yml',
     '/etc/deadpool/mod/',
     '/usr/lib/systemd/system/deadpool.service',
+    '/usr/share/bash-completion/completions/deadpool',
     '/usr/share/doc/deadpool/licenses.txt',
+    '/usr/share/man/man1/deadpool.1.gz',
+    '/usr/share/man/man5/deadpool.yml.5.gz',
     '/usr/share/doc/deadpool/docs/operations.md',
   ]) {
     assert.ok(
