@@ -553,6 +553,8 @@ async function createOptions(query: Query, signal: AbortSignal): Promise<MongoCl
     // When one server hangs, there is time left to say what the others said. All else is for the deadline of the check.
     serverSelectionTimeoutMS: Math.ceil(timeout * 900),
     connectTimeoutMS: LONG_MS,
+    // Of a name with several addresses. By itself less than it takes TCP to repeat a lost packet, and no address has a second try.
+    autoSelectFamilyAttemptTimeout: Math.ceil(timeout * 300),
     socketTimeoutMS: 0,
     compressors: ['none'],
   }

@@ -4,7 +4,7 @@ import { createSocket } from 'node:dgram'
 import dns from 'node:dns'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import net, { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, type TestContext, test } from 'node:test'
@@ -103,6 +103,17 @@ describe('servers', () => {
     const { url, address } = await start(t, { version: '4.2.24', wire: 8 })
     const needs = 'but this version of the Node.js Driver requires at least 9 (MongoDB 4.4)'
     assert.deepEqual(await check(Probe, { url }), dead(`Server at ${address} reports maximum wire version 8, ${needs}`))
+  })
+
+  test('Probe gives an address of a name time to repeat a lost packet before it goes on to the next', async (t) => {
+    const connecting = t.mock.method(net, 'createConnection')
+    const { url } = await start(t)
+    await check(Probe, { url, timeout: 4 })
+    const patience = connecting.mock.calls.map(({ arguments: [options] }) => {
+      return (options as unknown as net.TcpNetConnectOpts).autoSelectFamilyAttemptTimeout
+    })
+    assert.ok(patience.length > 0)
+    assert.deepEqual([...new Set(patience)], [1200])
   })
 
   test('Probe takes a mongos for a primary, and writes through it', async (t) => {
