@@ -34,6 +34,7 @@ import {
   dial,
   explainNetworkError,
   lookup,
+  msSince,
   seconds,
   tlsSettings,
   z,
@@ -116,13 +117,9 @@ export const Probe = defineProbe({
   async probe(query, { signal }) {
     const startedAt = performance.now()
     const heard = query.transport === 'udp' ? await askOverUdp(query, signal) : await askOverStream(query, signal)
-    return { ...toFacts(heard.answer, query.type), ...heard.facts, time_ms: roundMs(performance.now() - startedAt) }
+    return { ...toFacts(heard.answer, query.type), ...heard.facts, time_ms: msSince(startedAt) }
   },
 })
-
-function roundMs(ms: number): number {
-  return Math.round(ms * 10) / 10
-}
 
 interface Heard {
   answer: Answer

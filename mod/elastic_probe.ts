@@ -21,7 +21,7 @@
  *       status: { type: in, query: [green, yellow] }
  *       write_block: { type: equals, query: '' }
  */
-import { askHttp, Dead, defineProbe, type HttpAnswer, seconds, secret, tlsSettings, z } from 'deadpool'
+import { askHttp, Dead, defineProbe, type HttpAnswer, msSince, seconds, secret, tlsSettings, z } from 'deadpool'
 
 const MIB = 1024 * 1024
 /** How many names a list or a reason shows. */
@@ -122,7 +122,7 @@ export const Probe = defineProbe({
       signal.throwIfAborted()
       const parts = [askHealth, query.blocks && askBlocks, query.disk && askDisk, query.about && askAbout]
       const facts = await Promise.all(parts.filter((part) => part !== false).map((part) => part(ask, query)))
-      return Object.assign({}, ...facts, { time_ms: Math.round((performance.now() - startedAt) * 10) / 10 })
+      return Object.assign({}, ...facts, { time_ms: msSince(startedAt) })
     } finally {
       signal.removeEventListener('abort', end)
       ending.abort()

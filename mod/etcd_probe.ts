@@ -29,6 +29,7 @@ import {
   dialFor,
   type HttpAnswer,
   type Keep,
+  msSince,
   seconds,
   secret,
   tlsSettings,
@@ -91,7 +92,7 @@ export const Probe = defineProbe({
   async probe(query, { signal, keep }) {
     const startedAt = performance.now()
     const facts = await ask(query, signal, keep)
-    return { ...facts, time_ms: Math.round((performance.now() - startedAt) * 10) / 10 }
+    return { ...facts, time_ms: msSince(startedAt) }
   },
 })
 

@@ -33,7 +33,18 @@ import { constants } from 'node:fs'
 import { access, open, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
-import { askDisk, Dead, type DiskOptions, defineProbe, type Secret, seconds, secret, Unknown, z } from 'deadpool'
+import {
+  askDisk,
+  Dead,
+  type DiskOptions,
+  defineProbe,
+  msSince,
+  type Secret,
+  seconds,
+  secret,
+  Unknown,
+  z,
+} from 'deadpool'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -145,7 +156,7 @@ export const Probe = defineProbe({
     const program = await findProgram(query, env.PATH, disk)
     const ended = await run({ program, env, folder, query, signal })
     const facts = query.nagios ? readPlugin(ended) : readProgram(ended)
-    return { ...facts, time_ms: Math.round((performance.now() - startedAt) * 10) / 10 }
+    return { ...facts, time_ms: msSince(startedAt) }
   },
 })
 

@@ -33,6 +33,7 @@ import {
   dial,
   explainNetworkError,
   type Keep,
+  msSince,
   seconds,
   secret,
   tlsSettings,
@@ -93,7 +94,7 @@ export const Probe = defineProbe({
   async probe(query, { signal, keep }) {
     const startedAt = performance.now()
     const facts = await askHealth(query, signal, keep)
-    return { ...facts, time_ms: Math.round((performance.now() - startedAt) * 10) / 10 }
+    return { ...facts, time_ms: msSince(startedAt) }
   },
 })
 

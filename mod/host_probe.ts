@@ -28,7 +28,7 @@ import { createSocket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { cpus, loadavg, uptime } from 'node:os'
-import { askDisk, Dead, DiskHangs, defineProbe, lookup, seconds, Unknown, z } from 'deadpool'
+import { askDisk, Dead, DiskHangs, defineProbe, lookup, msSince, seconds, Unknown, z } from 'deadpool'
 
 const querySchema = z.strictObject({
   paths: z.array(z.string().min(1)).min(1).default(['/']).describe('a path on each file system to look at'),
@@ -88,7 +88,7 @@ export const Probe = defineProbe({
         if (clock.status === 'rejected') throw clock.reason
         return clock.value
       },
-      time_ms: Math.round((performance.now() - startedAt) * 10) / 10,
+      time_ms: msSince(startedAt),
     }
   },
 })

@@ -19,7 +19,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { isIP } from 'node:net'
-import { Dead, defineProbe, explainNetworkError, lookup, quote, seconds, Unknown, z } from 'deadpool'
+import { Dead, defineProbe, explainNetworkError, lookup, msSince, quote, seconds, Unknown, z } from 'deadpool'
 
 const MAX_OUTPUT = 64 * 1024
 /** Of the time, this share and at least so many milliseconds are for starting ping and for hearing what it counted. */
@@ -72,7 +72,7 @@ export const Probe = defineProbe({
     const address = await resolve(query, signal)
     const passed = (performance.now() - startedAt) / 1000
     const said = await ping(listArguments(query, address, passed), signal)
-    const time_ms = Math.round((performance.now() - startedAt) * 10) / 10
+    const time_ms = msSince(startedAt)
     return { ...readFacts(said, address), remote_ip: address, time_ms }
   },
 })

@@ -32,6 +32,7 @@ import {
   defineProbe,
   explainNetworkError,
   lookup,
+  msSince,
   seconds,
   secret,
   tlsSettings,
@@ -147,7 +148,7 @@ export const Probe = defineProbe({
       ...(await askVersion(link, query)),
       ...(await askStatus(link, query, hello)),
       ...(await proveWrite(link, query)),
-      time_ms: Math.round((performance.now() - startedAt) * 10) / 10,
+      time_ms: msSince(startedAt),
     }))
     if (query.keep_connection) {
       link.kept = link.sockets.size

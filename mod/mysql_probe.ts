@@ -28,6 +28,7 @@ import {
   defineProbe,
   dial,
   explainNetworkError,
+  msSince,
   seconds,
   secret,
   startTls,
@@ -104,7 +105,7 @@ export const Probe = defineProbe({
       signal.throwIfAborted()
       if (query.keep_connection && !session.socket.destroyed) keep.leave(rest(session), close)
       else close(session)
-      return { ...facts, time_ms: Math.round((performance.now() - startedAt) * 10) / 10 }
+      return { ...facts, time_ms: msSince(startedAt) }
     } catch (error) {
       session?.socket.destroy()
       throw signal.aborted ? signal.reason : explain(error)

@@ -22,7 +22,18 @@
  *       connections_percent: { type: lt, query: 95 }
  */
 import type { Socket } from 'node:net'
-import { Dead, defineProbe, dial, explainNetworkError, seconds, secret, startTls, tlsSettings, z } from 'deadpool'
+import {
+  Dead,
+  defineProbe,
+  dial,
+  explainNetworkError,
+  msSince,
+  seconds,
+  secret,
+  startTls,
+  tlsSettings,
+  z,
+} from 'deadpool'
 import pg from 'pg'
 
 const MIB = 1024 * 1024
@@ -96,7 +107,7 @@ export const Probe = defineProbe({
       const facts = {
         ...toFacts(standing, left),
         ...rows,
-        time_ms: Math.round((performance.now() - check.startedAt) * 10) / 10,
+        time_ms: msSince(check.startedAt),
       }
       if (!query.keep_connection) close(session)
       keep.leave({ ...left, session: query.keep_connection ? rest(session) : undefined }, closeLeft)

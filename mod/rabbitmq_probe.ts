@@ -29,7 +29,19 @@
  * `alarms` is what the management API says, or empty.
  */
 import type { Socket } from 'node:net'
-import { askHttp, certDays, Dead, defineProbe, dial, type Keep, seconds, secret, tlsSettings, z } from 'deadpool'
+import {
+  askHttp,
+  certDays,
+  Dead,
+  defineProbe,
+  dial,
+  type Keep,
+  msSince,
+  seconds,
+  secret,
+  tlsSettings,
+  z,
+} from 'deadpool'
 
 /** What one byte of length allows in AMQP. */
 const shortText = z.string().refine((text) => Buffer.byteLength(text) <= 255, { error: 'is longer than 255 bytes' })
@@ -96,7 +108,7 @@ export const Probe = defineProbe({
       const broker = await askBroker(query, signal, keep)
       const cluster = await management?.answer
       const alarms = [...new Set([...broker.alarms, ...(cluster?.alarms ?? [])])]
-      const time_ms = Math.round((performance.now() - startedAt) * 10) / 10
+      const time_ms = msSince(startedAt)
       return { connected: true, ...broker, ...cluster, alarms, time_ms }
     } catch (error) {
       throw signal.aborted ? signal.reason : error

@@ -33,7 +33,18 @@
  * announces for granted: 240 MB for the 11 bytes `*30000000`.
  */
 import type { Socket } from 'node:net'
-import { Dead, defineProbe, dial, type Secret, seconds, secret, type TlsSettings, tlsSettings, z } from 'deadpool'
+import {
+  Dead,
+  defineProbe,
+  dial,
+  msSince,
+  type Secret,
+  seconds,
+  secret,
+  type TlsSettings,
+  tlsSettings,
+  z,
+} from 'deadpool'
 
 const MAX_ANSWER = 1024 * 1024
 const MAX_LINE = 64 * 1024
@@ -118,7 +129,7 @@ export const Probe = defineProbe({
   async probe(query, { signal }) {
     const startedAt = performance.now()
     const facts = await ask(query, signal)
-    return { ...facts, time_ms: Math.round((performance.now() - startedAt) * 10) / 10 }
+    return { ...facts, time_ms: msSince(startedAt) }
   },
 })
 

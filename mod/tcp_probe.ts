@@ -37,6 +37,7 @@ import {
   dial,
   explainNetworkError,
   type FactSpec,
+  msSince,
   type Pattern,
   pattern,
   quote,
@@ -149,14 +150,14 @@ export const Probe = defineProbe({
     const plain = await dial({ host, port, path, family, signal })
     let socket = plain
     const remote_ip = plain.remoteAddress
-    const connect_ms = roundMs(performance.now() - startedAt)
+    const connect_ms = msSince(startedAt)
     const lastWordMs = startedAt + findLastWord(query.timeout * 1000)
     try {
       const greeting = starttls && (await askForTls(createTalk(plain, { signal, lastWordMs }), starttls))
       const securingAt = performance.now()
       if (tls) socket = await startTls(plain, { host: host ?? 'localhost', tls, signal })
       const secured = tls && {
-        tls_ms: roundMs(performance.now() - securingAt),
+        tls_ms: msSince(securingAt),
         tls_version: findTlsVersion(socket),
         cert_days: certDays(socket),
       }
@@ -170,7 +171,7 @@ export const Probe = defineProbe({
         ...secured,
         remote_ip,
         connect_ms,
-        time_ms: roundMs(performance.now() - startedAt),
+        time_ms: msSince(startedAt),
       }
     } finally {
       socket.destroy()
@@ -188,10 +189,6 @@ function findLastWord(timeoutMs: number): number {
 
 function findTlsVersion(socket: Socket): string | undefined {
   return (socket as Socket & { getProtocol?(): string | null }).getProtocol?.() ?? undefined
-}
-
-function roundMs(ms: number): number {
-  return Math.round(ms * 10) / 10
 }
 
 /** Goes through the script; the facts are what the server said. */

@@ -31,6 +31,7 @@ export {
 export { askHttp2, type Http2Answer, type Http2Question, type Http2Session } from './http2.ts'
 export type { Keep } from './keep.ts'
 export { lookup } from './lookup.ts'
+export { msSince } from './ms-since.ts'
 export { explainNetworkError } from './network-error.ts'
 export { type Pattern, pattern } from './pattern.ts'
 export { type Secret, secret } from './secret.ts'
