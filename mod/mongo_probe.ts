@@ -592,6 +592,8 @@ function explainError(thrown: unknown): unknown {
   }
   const [, closed] = /^connection \S+ to (\S+) closed$/.exec(message) ?? []
   if (closed) return new Dead(`${closed} closed the connection`, { cause: thrown })
+  // The driver takes for granted that an answer, such as that to a login, has all of its fields.
+  if (thrown instanceof TypeError) return new Dead('answers with something that MongoDB does not', { cause: thrown })
   // What cannot be parsed ends in an error of the parser, which is not a bug here.
   if (/^(BSON|Range)/.test(thrown.name))
     return new Dead(`answers in something else than BSON: ${message}`, { cause: thrown })

@@ -588,6 +588,12 @@ describe('hostile servers', () => {
       },
     },
     {
+      name: 'a login that goes on without its payload',
+      state: { user: USER, replies: { saslContinue: { payload: null } } },
+      query: { user: USER.name, password: USER.password },
+      reason: /^answers with something that MongoDB does not$/,
+    },
+    {
       name: 'members that are no list',
       state: { role: 'primary', set: 'rs0', replies: { replSetGetStatus: { members: 7, writeMajorityCount: 'x' } } },
     },
