@@ -118,6 +118,8 @@ test('createCatalog() ends the threads of modules that are no longer used', () =
   withCatalog(async (catalog) => {
     const [used, left] = [await catalog.open('good'), await catalog.open('plain')]
     catalog.refresh(new Set(['good']))
+    // Its thread could still answer until it is told to end.
+    await new Promise((resolve) => setImmediate(resolve))
     assert.equal(await catalog.open('good'), used)
     await assert.rejects(left.prepare({}), Unknown)
     assert.notEqual(await catalog.open('plain'), left)
