@@ -50,10 +50,15 @@ function serveLibraries(): void {
 
 /** The source of a module that exports what `library` evaluates to, as Node does for one of CommonJS. */
 function writeExports(exported: Record<string, unknown>, library: string): string {
-  const names = Object.keys(exported).filter((key) => key !== 'default' && /^[A-Za-z_$][\w$]*$/.test(key))
+  const names = Object.keys(exported).filter((key) => key !== 'default')
   const isModule = exported.__esModule === true || exported[Symbol.toStringTag as unknown as string] === 'Module'
   const main = isModule ? `${library}.default` : library
-  return `export const { ${names.join(', ')} } = ${library}\nexport default ${main}`
+  // Not by their own names within, as one may be a word of the language: a type of dns-packet is called null.
+  const [taken, given] = [
+    names.map((name, index) => `${JSON.stringify(name)}: _${index}`),
+    names.map((name, index) => `_${index} as ${JSON.stringify(name)}`),
+  ]
+  return `const { ${taken.join(', ')} } = ${library}\nexport { ${given.join(', ')} }\nexport default ${main}`
 }
 
 /** A module is an ES module, whatever a `package.json` beside it says; what it has installed is left as it is. */

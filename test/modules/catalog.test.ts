@@ -280,6 +280,18 @@ test('createCatalog() takes an unchanged copy of a stock module for the stock mo
     await assert.rejects(observe(never, silent), Dead)
   }, copies))
 
+test('createCatalog() loads every stock module that was changed, with the libraries that it imports', (context) => {
+  const own = mkdtempSync(join(tmpdir(), 'deadpool-catalog-'))
+  context.after(() => rmSync(own, { recursive: true }))
+  const names = carried.stockNames()
+  for (const name of names) writeFileSync(join(own, `${name}.ts`), `${carried.stock(name)?.source}\n// changed\n`)
+  return withCatalog(async (catalog) => {
+    const opened = await Promise.allSettled(names.map((name) => catalog.open(name)))
+    const faults = opened.map((each, index) => each.status === 'rejected' && `${names[index]}: ${each.reason.message}`)
+    assert.deepEqual(faults.filter(Boolean), [])
+  }, own)
+})
+
 test('createCatalog() lists modules without types and tests, and looks for .ts before .js', () =>
   withCatalog(async (catalog) => {
     for (const file of ['two.js', 'two.ts', 'deadpool.d.ts', 'two.test.ts', 'README.md'])
