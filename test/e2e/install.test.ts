@@ -264,13 +264,9 @@ function writeScript(): string {
   return `#!/bin/bash
 sudo() { if [ "$1" = -u ]; then runuser -u "$2" -- "\${@:3}"; else "$@"; fi; }
 ask() { curl -sS -w '[%{http_code}]\\n' -H "Authorization: Bearer $(sed -n "s/.*access_token: '\\(.*\\)'/\\1/p" $1)" http://127.0.0.1:9001/; }
-${EXEC_UNTIL_NOTIFY}
 ${parts.join('\n')}
 `
 }
-
-const EXEC_UNTIL_NOTIFY = `mkdir -p /etc/systemd/system/deadpool.service.d
-printf '[Service]\\nType=exec\\nWatchdogSec=0\\n' >/etc/systemd/system/deadpool.service.d/exec.conf`
 
 /** A root as minimal as a test needs: systemd's program, and files of users in which 999 is taken. */
 function makeRoot(context: TestContext): string {

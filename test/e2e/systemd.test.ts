@@ -10,9 +10,10 @@ token() { sed -n "s/.*access_token: '\\(.*\\)'/\\1/p" /etc/deadpool/deadpool.yml
 ask() { curl -sS -w '[%{http_code}]\\n' -H "Authorization: Bearer $(token)" http://127.0.0.1:\${1:-9001}/; }
 
 part install
-mkdir -p /etc/systemd/system/deadpool.service.d; printf '[Service]\\nType=exec\\nWatchdogSec=0\\n' >/etc/systemd/system/deadpool.service.d/exec.conf # TEMP
 ./deadpool install --now; echo "exit $?"
 sleep 1; ask
+part status
+systemctl show -p StatusText -p NotifyAccess -p WatchdogUSec deadpool
 part again
 ./deadpool install --now; echo "exit $?"
 part process
@@ -83,6 +84,10 @@ test('the unit under a systemd: installed, started, reloaded, confined, removed'
     assert.match(part('install'), /^deadpool\.service: enabled, and started$/m)
     assert.match(part('install'), /^exit 0$/m)
     assert.match(part('install'), /^OK\n.*\n\[200\]/m)
+  })
+  await step('the service says how it is, and is watched', () => {
+    assert.match(part('status'), /^StatusText=.*\bOK\b/m)
+    assert.match(part('status'), /^WatchdogUSec=30s$/m)
   })
   await step('installing again leaves what runs alone', () => {
     assert.match(part('again'), /^deadpool\.service: is running, and nothing of it is new$/m)
