@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runUnderSystemd } from './systemd-host.ts'
+
+/** Each part of the script prints a line `== NAME` before what it has to show. */
+const script = `#!/bin/bash
+part() { echo "== $1"; }
+token() { sed -n "s/.*access_token: '\\(.*\\)'/\\1/p" /etc/deadpool/deadpool.yml; }
+ask() { curl -sS -m 5 -w '[%{http_code}]\\n' -H "Authorization: Bearer $(token)" http://127.0.0.1:9001/; }
+show() { systemctl show -p ActiveState,SubState,StatusText,MainPID,NRestarts,Result deadpool | sort; }
+pid() { systemctl show -p MainPID --value deadpool; }
+
+mkdir -p /etc/systemd/system/deadpool.service.d
+printf '[Service]\\nWatchdogSec=2\\n' >/etc/systemd/system/deadpool.service.d/watchdog.conf
+./deadpool install --now >/dev/null
+# A component that is as well as a file says.
+sed -i '/^probes:/a\\  disk: { module: exec_probe, period: 1, query: { command: [test, -e, /etc/deadpool/well] } }' /etc/deadpool/deadpool.yml
+touch /etc/deadpool/well
+systemctl reload deadpool; sleep 2
+part started; show; systemctl status deadpool
+part dead; rm /etc/deadpool/well; sleep 3; show
+touch /etc/deadpool/well; sleep 3
+part upgrade; before=$(pid); deadpool upgrade; echo "exit $?"
+after=$(pid); test "$before" != "$after" && echo changed
+# Longer than the watchdog waits: it is the new process that is heard.
+sleep 5; test "$(pid)" = "$after" && echo same; show; ask
+part watchdog; kill -STOP "$after"; sleep 5; test "$(pid)" != "$after" && echo changed; show; ask
+part socket; systemctl stop deadpool; systemctl start deadpool.socket deadpool; before=$(pid)
+(for each in $(seq 20); do ask; done >asked) & systemctl restart deadpool; wait
+test "$(pid)" != "$before" && echo changed
+sort asked | uniq -c | grep '\\['; show; journalctl -u deadpool | grep -o 'on the passed socket.*' | tail -1 | cut -d' ' -f1-5
+part stopped; systemctl stop deadpool deadpool.socket; show
+`
+
+test('under a systemd: readiness, status, watchdog, upgrade and a socket unit', async (context) => {
+  const printed = await runUnderSystemd(context, script)
+  if (printed === undefined) return
+  const parts = new Map(
+    printed.split(/^== /m).map((part) => [part.slice(0, part.indexOf('\n')), part.slice(part.indexOf('\n') + 1)]),
+  )
+  const part = (name: string) => parts.get(name) ?? ''
+  const isRunning = /^ActiveState=active\n(.*\n)*SubState=running$/m
+
+  await context.test('the status is the verdict in words', () => {
+    assert.match(part('started'), isRunning)
+    assert.match(part('started'), /^StatusText=OK: the answer is 200$/m)
+    assert.match(part('started'), /^ +Status: "OK: the answer is 200"$/m)
+    assert.match(part('dead'), /^StatusText=DEAD: the answer is 503 for disk$/m)
+  })
+  await context.test('after an upgrade the new process is the main one, and feeds the watchdog', () => {
+    assert.match(part('upgrade'), /^upgraded: process \d+ .* in the place of process \d+ .*\nexit 0\nchanged\nsame$/m)
+    assert.match(part('upgrade'), /^NRestarts=0$/m)
+    assert.match(part('upgrade'), isRunning)
+    assert.match(part('upgrade'), /^\[200\]$/m)
+  })
+  await context.test('a main process that stands still is restarted', () => {
+    assert.match(part('watchdog'), /^changed$/m)
+    assert.match(part('watchdog'), /^NRestarts=1$/m)
+    assert.match(part('watchdog'), /^\[200\]$/m)
+  })
+  await context.test('a restart under the socket unit fails no request', () => {
+    assert.match(part('socket'), /^changed\n +20 \[200\]$/m)
+    assert.match(part('socket'), /^on the passed socket deadpool\.socket$/m)
+  })
+  await context.test('a stop is one', () => {
+    assert.match(part('stopped'), /^ActiveState=inactive$/m)
+    assert.match(part('stopped'), /^Result=success$/m)
+  })
+})
