@@ -76,7 +76,7 @@ test('check() takes a disabled probe that is named, and tells what cannot be tol
 
 test('check() shows no secret of a module that crashes', async (context) => {
   const { run, lines, folder } = await setUp(context)
-  const thrown = "setTimeout(() => { throw new Error('lost ' + password) }); await new Promise(() => {})"
+  const thrown = "setTimeout(() => { throw new Error('lost ' + password) }, 100); await new Promise(() => {})"
   writeFileSync(join(folder, 'mod/doubt.mjs'), MODULE.replace("throw new Unknown('nobody knows')", thrown))
   const { out } = await run(['doubt'])
   assert.match(out, /^doubt is unknown: module "doubt" stopped: it crashed: lost \*{3}\n/)

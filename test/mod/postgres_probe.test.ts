@@ -298,29 +298,28 @@ describe('Probe', { skip: findMissingPostgres() || findMissingOpenssl() }, () =>
     })
 
     test('for all its connections being taken', async () => {
-      const clients = Array.from({ length: 23 }, () => {
-        const client = new pg.Client({
-          host: primary.folder,
-          port: primary.port,
-          user: 'postgres',
-          database: 'postgres',
+      const clients: pg.Client[] = []
+      /** A session that has ended holds its slot a moment longer. */
+      const take = () =>
+        waitFor('a slot', async () => {
+          const login = { host: primary.folder, port: primary.port, user: 'postgres', database: 'postgres' }
+          const client = new pg.Client(login)
+          client.on('error', () => {})
+          await client.connect()
+          return clients.push(client)
         })
-        client.on('error', () => {})
-        return client
-      })
-      await Promise.all(clients.slice(0, 20).map((client) => client.connect()))
-      const reserved = 'remaining connection slots are reserved for non-replication superuser connections'
-      assert.deepEqual(await check(Probe, query), dead(reserved))
-      const { connections_percent } = await observe(Probe, {
-        ...query,
-        user: 'postgres',
-        host: undefined,
-        path: primary.folder,
-      })
-      assert.equal(connections_percent, 105)
-      await Promise.allSettled(clients.slice(20).map((client) => client.connect()))
-      assert.deepEqual(await check(Probe, query), dead('sorry, too many clients already'))
-      await Promise.all(clients.map((client) => client.end()))
+      try {
+        while (clients.length < 20) await take()
+        const reserved = 'remaining connection slots are reserved for non-replication superuser connections'
+        assert.deepEqual(await check(Probe, query), dead(reserved))
+        const asSuperuser = { ...query, user: 'postgres', host: undefined, path: primary.folder }
+        assert.equal((await observe(Probe, asSuperuser)).connections_percent, 105)
+        while (clients.length < 23) await take()
+        assert.deepEqual(await check(Probe, query), dead('sorry, too many clients already'))
+      } finally {
+        await Promise.all(clients.map((client) => client.end()))
+      }
+      await waitFor('its slots to be free', async () => (await check(Probe, query)).kind === 'alive')
     })
   })
 
