@@ -67,9 +67,12 @@ test('createLog() goes on while the reader of stderr stands still, and tells it 
   const [word] = await once(child.stdout as NodeJS.ReadableStream, 'data')
   assert.equal(String(word), 'done', '10 MB of lines did not block')
   let stderr = ''
+  let isTold = false
   child.stderr?.on('data', (chunk) => {
     stderr += chunk
-    if (stderr.includes('works again')) child.stdin?.write('go')
+    if (isTold || !stderr.includes('works again')) return
+    isTold = true
+    child.stdin?.write('go')
   })
   child.stderr?.resume()
   await once(child, 'close')
