@@ -1,6 +1,6 @@
 import type * as z from 'zod'
 import { carried } from '#carried'
-import { commandsOf, EXIT_CODES, GROUPS, OPTIONS, type OptionUsage, SUMMARY } from '../src/cli/usage.ts'
+import { commandsOf, GROUPS, listExitCodes, OPTIONS, type OptionUsage, SUMMARY } from '../src/cli/usage.ts'
 import { genericSchema, groupSchema, probeSchema, topSchema, watchmanSchema, webSchema } from '../src/config/schema.ts'
 import { criterionNames } from '../src/criteria/criterion.ts'
 import { logTarget } from '../src/log/target.ts'
@@ -47,7 +47,9 @@ export function writeCommandPage(edition: Edition): string {
     '.SH OPTIONS',
     ...options,
     '.SH "EXIT STATUS"',
-    ...EXIT_CODES.flatMap((line) => [text(line.replace(/^Exit codes: /, '')), '.br']).slice(0, -1),
+    ...listExitCodes()
+      .flatMap((line) => [text(line.replace(/^Exit codes: /, '')), '.br'])
+      .slice(0, -1),
     '.SH SIGNALS',
     ...list(SIGNALS),
     '.SH ENVIRONMENT',

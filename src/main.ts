@@ -53,7 +53,7 @@ function takeRole(): string | undefined {
 async function execute(command: Command, predecessor: Predecessor | undefined): Promise<void> {
   switch (command.name) {
     case 'help':
-      return print(writeHelp())
+      return print(writeHelp(command.about))
     case 'version':
       return print(`deadpool ${carried.version} (${carried.commit || 'from sources'}, Node ${process.versions.node})\n`)
     case 'licenses':

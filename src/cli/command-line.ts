@@ -38,7 +38,8 @@ export type Command =
   | { name: 'install'; root: string; isDry: boolean; isNow: boolean }
   | { name: 'uninstall'; root: string; isDry: boolean; isPurge: boolean }
   | ({ name: 'completion'; of: Completed } & Place)
-  | { name: 'help' | 'version' | 'licenses' }
+  | { name: 'help'; about: Command['name'] | undefined }
+  | { name: 'version' | 'licenses' }
 
 /** The compiler's word that the table has every command. */
 const USAGES: Record<Command['name'], CommandUsage> = COMMANDS
@@ -69,7 +70,7 @@ export function parseCommandLine(args: readonly string[]): Command {
     tokens: true,
   })
   for (const token of tokens) if (token.kind === 'option') checkOption(token)
-  if (values.help) return { name: 'help' }
+  if (values.help) return { name: 'help', about: NAMES.find((command) => command === positionals[0]) }
   if (values.version) return { name: 'version' }
 
   const [word = 'run', ...rest] = positionals
@@ -81,7 +82,7 @@ export function parseCommandLine(args: readonly string[]): Command {
   const items = takes?.isMany ? rest.splice(0) : []
   if (rest[0] !== undefined) throw new UsageError(explainExtra(rest[0], name))
   const stranger = Object.keys(values).find((option) => !options.includes(option as OptionName))
-  if (stranger) throw new UsageError(`"deadpool ${name}" has no option "--${stranger}"; see "deadpool --help"`)
+  if (stranger) throw new UsageError(`"deadpool ${name}" has no option "--${stranger}"; see "deadpool ${name} --help"`)
   return toCommand(name, values as Values, item, items)
 }
 
@@ -129,8 +130,9 @@ function toCommand(name: Command['name'], values: Values, item: string | undefin
       return { name, root: text('root') ?? '/', isDry: values['dry-run'] === true, isPurge: values.purge === true }
     case 'completion':
       return { name, of: readCompleted(item), ...place }
-    case 'licenses':
     case 'help':
+      return { name, about: readAbout(item) }
+    case 'licenses':
     case 'version':
       return { name }
   }
@@ -141,6 +143,12 @@ function readCompleted(word: string | undefined): Completed {
   if (found) return found
   const what = word === undefined ? 'needs the name of a shell' : `does not know "${word}"`
   throw new UsageError(`"deadpool completion" ${what}; there are ${COMPLETED.join(', ')}`)
+}
+
+function readAbout(word: string | undefined): Command['name'] | undefined {
+  const found = NAMES.find((command) => command === word)
+  if (word !== undefined && !found) throw new UsageError(explainUnknown(`command "${word}"`, word, NAMES))
+  return found
 }
 
 function needItem(name: string, item: string | undefined): string {
@@ -185,7 +193,7 @@ function checkOption({ name, rawName, value }: { name: string; rawName: string; 
 }
 
 /** What a word is called; most are names. */
-const WORDS: Partial<Record<Kind, string>> = { file: 'file', shell: 'word' }
+const WORDS: Partial<Record<Kind, string>> = { file: 'file', shell: 'word', command: 'command' }
 
 function explainExtra(word: string, name: Command['name']): string {
   const { takes } = USAGES[name]

@@ -5,6 +5,7 @@ type Shell = 'bash' | 'zsh' | 'fish'
 const commands = Object.entries(COMMANDS) as [CommandName, CommandUsage][]
 const options = Object.entries(OPTIONS) as [string, OptionUsage][]
 const SHELLS = 'bash zsh fish'
+const NAMES = commands.map(([name]) => name).join(' ')
 const DURATIONS = '15m 30m 1h 2h 8h 1d'
 
 /** Writes what lets a shell complete the commands, options, names of probes and names of modules of `deadpool`. */
@@ -83,7 +84,7 @@ ${known.join('\n')}
     return
   fi
   case $command in
-    '') COMPREPLY=($(compgen -W '${commands.map(([name]) => name).join(' ')}' -- "$current")) ;;
+    '') COMPREPLY=($(compgen -W '${NAMES}' -- "$current")) ;;
 ${taken.join('\n')}
   esac
 }
@@ -104,6 +105,7 @@ const BASH: Partial<Record<Kind, string>> = {
   module: 'COMPREPLY=($(compgen -W "MODULES" -- "$current"))',
   duration: `COMPREPLY=($(compgen -W "${DURATIONS}" -- "$current"))`,
   shell: `COMPREPLY=($(compgen -W "${SHELLS}" -- "$current"))`,
+  command: `COMPREPLY=($(compgen -W "${NAMES}" -- "$current"))`,
 }
 
 /** Without a command, `run` is meant; and any option may come first. */
@@ -177,6 +179,7 @@ const ZSH: Partial<Record<Kind, string>> = {
   module: '(MODULES)',
   duration: `(${DURATIONS})`,
   shell: `(${SHELLS})`,
+  command: `(${NAMES})`,
 }
 
 function writeZshOption([name, { short, about, value, kind = 'text', isRepeatable }]: [string, OptionUsage]): string {
@@ -268,6 +271,7 @@ const FISH: Partial<Record<Kind, string>> = {
   module: "'MODULES'",
   duration: `'${DURATIONS}'`,
   shell: `'${SHELLS}'`,
+  command: `'${NAMES}'`,
 }
 
 function writeFishOption([name, option]: [string, OptionUsage], words: (kind: Kind) => string): string {

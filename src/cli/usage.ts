@@ -4,7 +4,7 @@ export class UsageError extends Error {
 }
 
 /** What a word or the value of an option is, so that a shell can complete it. */
-export type Kind = 'file' | 'folder' | 'probe' | 'item' | 'items' | 'module' | 'duration' | 'shell' | 'text'
+export type Kind = 'file' | 'folder' | 'probe' | 'item' | 'items' | 'module' | 'duration' | 'shell' | 'command' | 'text'
 
 /** An option, with a value if it has a `value`. */
 export interface OptionUsage {
@@ -41,7 +41,7 @@ export const OPTIONS = {
   },
   'check-config': { about: 'the same as the command check-config', isGeneral: true },
   version: { about: 'print the version, the commit and the version of Node', short: 'V', isGeneral: true },
-  help: { about: 'print this', short: 'h', isGeneral: true },
+  help: { about: 'print this; after a command, all about that one', short: 'h', isGeneral: true },
   against: { about: 'a former configuration to compare with', value: 'OLD.yml', kind: 'file', example: 'old.yml' },
   eject: { about: 'write the source of this stock module here', value: 'NAME', kind: 'module', example: 'url_probe' },
   types: { about: 'print the types of the virtual module "deadpool"' },
@@ -196,7 +196,7 @@ export const COMMANDS = {
     forms: [['licenses', 'print the licences of everything inside the binary']],
     options: [],
   },
-  help: { forms: [], options: [] },
+  help: { forms: [], options: [], takes: { kind: 'command' } },
   version: { forms: [], options: [] },
 } as const satisfies Record<string, CommandUsage>
 
@@ -207,12 +207,17 @@ export const COMPLETED = ['bash', 'zsh', 'fish', 'names'] as const
 
 export type Completed = (typeof COMPLETED)[number]
 
-/** One line for each exit code, and the commands that it differs for. */
-export const EXIT_CODES = [
-  'Exit codes: 0 done or stopped on request; 1 failed; 2 wrong usage or configuration.',
-  'Of status and simulate: 0 the answer is 200; 1 it is 503; 2 it cannot be told.',
-  'Of check: 0 all are alive; 1 one is dead; 2 one could not be checked.',
+/** What the exit codes mean: of most commands, and of the ones named. */
+export const EXIT_CODES: readonly { of: readonly CommandName[]; mean: string }[] = [
+  { of: [], mean: '0 done or stopped on request; 1 failed; 2 wrong usage or configuration.' },
+  { of: ['status', 'simulate'], mean: '0 the answer is 200; 1 it is 503; 2 it cannot be told.' },
+  { of: ['check'], mean: '0 all are alive; 1 one is dead; 2 one could not be checked.' },
 ]
+
+/** A line for each entry of {@link EXIT_CODES}. */
+export function listExitCodes(): string[] {
+  return EXIT_CODES.map(({ of, mean }) => `${of.length === 0 ? 'Exit codes' : `Of ${of.join(' and ')}`}: ${mean}`)
+}
 
 export const SUMMARY = 'DeadPool watches the components of a data centre and tells Cloudflare whether it is alive.'
 
@@ -222,8 +227,30 @@ export function commandsOf(group: Group): [CommandName, CommandUsage][] {
   return all.filter(([, usage]) => usage.group === group)
 }
 
-/** Writes what `deadpool --help` prints. */
-export function writeHelp(): string {
+/** Writes what `deadpool --help` prints, or of one command `deadpool COMMAND --help`. */
+export function writeHelp(about?: CommandName): string {
+  return about === undefined || !hasForms(about) ? writeWholeHelp() : writeHelpOf(about)
+}
+
+function hasForms(name: CommandName): boolean {
+  return COMMANDS[name].forms.length > 0
+}
+
+function writeHelpOf(name: CommandName): string {
+  const { forms, options: known, more }: CommandUsage = COMMANDS[name]
+  const options = (Object.entries(OPTIONS) as [OptionName, OptionUsage][])
+    .filter(([option]) => known.includes(option) || option === 'help')
+    .map(([option, usage]) => [spellOption(option, usage), usage.about] as const)
+  const codes = EXIT_CODES.find(({ of }) => of.includes(name)) ?? EXIT_CODES[0]
+  return `${[
+    `Usage:\n${writeColumns(forms.map(([form, does]) => [`deadpool ${form}`, does]))}`,
+    ...(more ? [wrap(more, WIDTH).join('\n')] : []),
+    `Options:\n${writeColumns(options)}`,
+    `Exit codes: ${codes?.mean}`,
+  ].join('\n\n')}\n`
+}
+
+function writeWholeHelp(): string {
   const groups = (Object.keys(GROUPS) as Group[]).map((group) =>
     writeColumns(commandsOf(group).flatMap(([, { forms }]) => forms.map(([form, does]) => [`deadpool ${form}`, does]))),
   )
@@ -234,7 +261,7 @@ export function writeHelp(): string {
     SUMMARY,
     `Usage:\n${groups.join('\n\n')}`,
     `Options:\n${writeColumns(options)}`,
-    EXIT_CODES.join('\n'),
+    listExitCodes().join('\n'),
   ].join('\n\n')}\n`
 }
 

@@ -74,7 +74,10 @@ const refused = [
   { args: ['drain', '--reason', 'x'.repeat(501)], message: /^"--reason" has 501 characters; at most 500 are allowed$/ },
   { args: ['simulate'], message: /^"deadpool simulate" needs the names of probes, as in / },
   { args: ['simulate', '--dead', ','], message: /^"deadpool simulate" needs the names of probes, as in / },
-  { args: ['simulate', '-f', 'x'], message: /^"deadpool simulate" has no option "--folder"; see "deadpool --help"$/ },
+  {
+    args: ['simulate', '-f', 'x'],
+    message: /^"deadpool simulate" has no option "--folder"; see "deadpool simulate --help"$/,
+  },
   { args: ['run', '--against', 'old.yml'], message: /^"--against" belongs to "--check-config"; give both$/ },
   { args: ['reload', '--json'], message: /^"deadpool reload" has no option "--json"/ },
   { args: ['statsu'], message: /^there is no command "statsu"; did you mean "status"\?$/ },

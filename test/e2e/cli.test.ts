@@ -16,7 +16,7 @@ test('deadpool --version tells version, commit and Node', async () => {
 })
 
 test('deadpool --help tells every command and option', async () => {
-  for (const args of [['--help'], ['-h'], ['help'], ['run', '--help']]) {
+  for (const args of [['--help'], ['-h'], ['help'], ['help', 'version']]) {
     const { code, stdout } = await runBinary(args)
     for (const word of [
       'check-config',
@@ -45,7 +45,38 @@ test('deadpool --help tells every command and option', async () => {
   }
 })
 
+test('deadpool COMMAND --help tells that command, its options and its exit codes', async () => {
+  for (const args of [
+    ['status', '--help'],
+    ['--help', 'status'],
+    ['help', 'status'],
+  ]) {
+    const { code, stdout } = await runBinary(args)
+    assert.equal(
+      stdout,
+      `Usage:
+  deadpool status [--json] [--watch]  how things are; with --watch every second
+
+It reads the status folder alone, and works for everybody who may read that.
+
+Options:
+  -c, --config FILE  the configuration; without it $DEADPOOL_CONFIG, then deadpool.yml here, beside the binary, and in
+                     /etc/deadpool
+  -f, --folder DIR   the status folder, for status, drain, resume, mute, unmute, reload and upgrade; without it the one
+                     of the configuration
+  -h, --help         print this; after a command, all about that one
+      --json         print JSON, for programs
+      --watch        show it again every second, until Ctrl-C
+
+Exit codes: 0 the answer is 200; 1 it is 503; 2 it cannot be told.
+`,
+    )
+    assert.equal(code, 0)
+  }
+})
+
 const misuses = [
+  { args: ['help', 'chek'], message: 'there is no command "chek"; did you mean "check"?' },
   { args: ['chek-config'], message: 'there is no command "chek-config"; did you mean "check-config"?' },
   { args: ['frobnicate'], message: 'there is no command "frobnicate"; see "deadpool --help"' },
   { args: ['--confg', 'x'], message: 'there is no option "--confg"; did you mean "--config"?' },
@@ -60,7 +91,7 @@ const misuses = [
   },
   {
     args: ['check-config', '--eject', 'x'],
-    message: '"deadpool check-config" has no option "--eject"; see "deadpool --help"',
+    message: '"deadpool check-config" has no option "--eject"; see "deadpool check-config --help"',
   },
   { args: ['modules', '--eject', 'url_prob'], message: '"url_prob" is not a stock module; did you mean "url_probe"?' },
 ]
