@@ -53,6 +53,9 @@ export const probeSchema = z.strictObject({
     .describe('by fact: one criterion or a list, which all must hold; without it those of the module'),
 })
 
+/** What a request can come for as it stands here: clients leave out segments of dots, and "%" is decoded. */
+const PATH = /^(?!(?:.*\/)?\.\.?(?:\/|$))\/?(?:[\w.~!$&'()*+,;=:@-]+\/)*[\w.~!$&'()*+,;=:@-]*$/
+
 export const webSchema = z.strictObject({
   port: z.int().min(0).max(65_535).default(9001).describe('the port to listen on; 0 takes any that is free'),
   host: z
@@ -62,7 +65,7 @@ export const webSchema = z.strictObject({
     .describe('the address to listen on; "::" for IPv6 and IPv4'),
   base_url: z
     .string()
-    .regex(/^\/?(?:[\w.~!$&'()*+,;=:@%-]+\/)*[\w.~!$&'()*+,;=:@%-]*$/, { error: 'is not a path such as / or /health' })
+    .regex(PATH, { error: 'is not a path such as / or /health' })
     .default('/')
     .describe('the one path that is answered, with and without a slash at its end'),
   access_token: z
