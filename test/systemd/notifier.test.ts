@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { createNotifier } from '../../src/systemd/notifier.ts'
 import { makeFolder } from '../e2e/binary.ts'
 
 /** A notifier whose `systemd-notify` is a script; what it is called with is written down by `note`. */
-function setUp(context: TestContext, script: string) {
+function setUp(context: TestContext, script: string, timeoutMs?: number) {
   const folder = makeFolder(context)
   const program = join(folder, 'systemd-notify')
   writeFileSync(program, `#!/bin/sh\nnote() { echo "$NOTIFY_SOCKET: $*" >> ${folder}/calls; }\n${script}\n`)
@@ -14,12 +14,12 @@ function setUp(context: TestContext, script: string) {
   const lines: string[] = []
   const note = (message: string) => void lines.push(message)
   const log = { debug: note, info: note, warn: note, error: note }
-  const notifier = createNotifier({ notifySocket: '/run/n', log, path: `${folder}:/usr/bin:/bin` })
-  return { notifier, lines, calls: () => readFileSync(join(folder, 'calls'), 'utf8').split('\n').slice(0, -1) }
+  const notifier = createNotifier({ notifySocket: '/run/n', log, path: folder, ...(timeoutMs ? { timeoutMs } : {}) })
+  return { program, notifier, lines, calls: () => readFileSync(join(folder, 'calls'), 'utf8').split('\n').slice(0, -1) }
 }
 
 test('createNotifier() says one thing after the other, and of several statuses the last', async (context) => {
-  const { notifier, lines, calls } = setUp(context, 'case $1 in READY*) sleep 0.3;; esac; note "$@"')
+  const { notifier, lines, calls } = setUp(context, 'case $1 in READY*) /bin/sleep 0.3;; esac; note "$@"')
   void notifier.say('READY=1')
   notifier.status('one')
   notifier.status('two')
@@ -47,6 +47,32 @@ test('createNotifier() tells a failure once, and goes on', async (context) => {
   assert.equal(calls().length, 6)
   const said = 'the service manager cannot be told how DeadPool is: no way'
   assert.deepEqual(lines, [said, said])
+})
+
+test('createNotifier() goes on after what could not even be started', async (context) => {
+  const { program, notifier, lines, calls } = setUp(context, 'note "$@"')
+  // Longer than Linux allows.
+  await notifier.say(`STATUS=${'x'.repeat(200_000)}`)
+  await notifier.say('READY=1')
+  renameSync(program, `${program}-away`)
+  await notifier.say('WATCHDOG=1')
+  renameSync(`${program}-away`, program)
+  await notifier.say('WATCHDOG=1')
+  assert.deepEqual(calls(), ['/run/n: READY=1', '/run/n: WATCHDOG=1'])
+  const said = 'the service manager cannot be told how DeadPool is:'
+  assert.deepEqual(lines, [`${said} spawn E2BIG`, `${said} "systemd-notify" is not installed`])
+})
+
+test('createNotifier() does not wait for one that hangs, nor for what holds its pipes', async (context) => {
+  const { notifier, lines, calls } = setUp(context, 'note "$@"; case $1 in READY*) /bin/sleep 3 & wait;; esac', 200)
+  const beganMs = performance.now()
+  await notifier.say('READY=1')
+  await notifier.say('WATCHDOG=1')
+  assert.ok(performance.now() - beganMs < 2000)
+  assert.deepEqual(calls(), ['/run/n: READY=1', '/run/n: WATCHDOG=1'])
+  assert.deepEqual(lines, [
+    'the service manager cannot be told how DeadPool is: systemd-notify did not end within 0.2 s',
+  ])
 })
 
 test('createNotifier() without a manager starts nothing', async () => {
