@@ -21,8 +21,8 @@ export function createAppSwitch(first: Hono): AppSwitch {
 /** Where SpiderMan listens; that can change while it goes on. */
 export interface Listener {
   url(): string
-  /** Where it can be asked in fact. */
-  where(): ListeningServer['where']
+  /** Where it listens in fact; there is at least one place. */
+  places(): ListeningServer['where'][]
   /**
    * Listens at another address. The former one is answered for a while longer, so that clients can follow. Passed sockets
    * stay as they are, whatever the address.
@@ -115,7 +115,7 @@ export async function createListener(
 
   return {
     url: () => server.url,
-    where: () => server.where,
+    places: () => [server.where],
     async moveTo(next) {
       const isHere = next.host === address.host && [address.port, portOf(server)].includes(next.port)
       if (!isHere && next.port === portOf(server)) await replace(next)
@@ -141,7 +141,7 @@ export function createGivenListener(given: readonly { name: string; server: List
   const [first] = servers as [ListeningServer]
   return {
     url: () => first.url,
-    where: () => first.where,
+    places: () => servers.map(({ where }) => where),
     moveTo: () => Promise.resolve(),
     handOn: () => ({ sockets: given.map(({ name, server: { server } }) => ({ name, server })), address: undefined }),
     drain: () => drainAll(servers),

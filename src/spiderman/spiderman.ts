@@ -115,6 +115,8 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
     log,
   })
   let verdicts = openVerdicts()
+  /** What the responder goes by, which during a reload is not yet what is configured. */
+  let answering = config.web
   const app = createAppSwitch(openResponder())
   const service = createService({ surroundings, examine, log })
   // Listening comes before the fork: a port in use must not leave a watcher behind.
@@ -185,8 +187,8 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
   /** What is wrong with the way that requests take, or with what answers rest on. */
   async function examine(timeoutMs: number): Promise<string | undefined> {
     if (watcher.silentSinceMs() !== undefined) return 'WatchMan is silent'
-    const { tokens, baseUrl } = config.web
-    return checkSelf({ where: listener.where(), path: baseUrl, token: tokens[0] ?? '', timeoutMs })
+    const { tokens, baseUrl } = answering
+    return checkSelf({ places: listener.places(), path: baseUrl, token: tokens[0] ?? '', timeoutMs })
   }
 
   function addressOf(): string {
@@ -296,6 +298,7 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
       const isRestart = !isDeepStrictEqual(settingsOfWatchMan(fresh), settingsOfWatchMan(former))
       watcher.assign(assignmentOf(next, formerFolder), { isRestart })
       app.answerWith(openResponder())
+      answering = config.web
       void writeNotes({ url: addressOf(), loadedMs: Date.now() })
       log.info(`the configuration was loaded again; DeadPool answers at ${addressOf()}`, { config: fresh.file })
     },

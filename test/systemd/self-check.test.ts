@@ -31,16 +31,34 @@ for (const { name, status, said } of [
       seen.push([url, headers.authorization])
       response.writeHead(status).end()
     }
-    for (const place of [{ host: '0.0.0.0' }, join(makeFolder(context), 's')]) {
-      assert.equal(await checkSelf({ where: await serve(context, place, answer), ...asked }), said)
+    const hosts = ['0.0.0.0', '::', '127.0.0.3', '::ffff:127.0.0.1'].map((host) => ({ host }))
+    const places = [...hosts, join(makeFolder(context), 's'), '\0deadpool-self-check']
+    for (const place of places) {
+      assert.equal(await checkSelf({ places: [await serve(context, place, answer)], ...asked }), said)
     }
-    assert.deepEqual(seen, Array(2).fill(['/health', 'Bearer abcdefgh']))
+    assert.ok(seen.length >= places.length)
+    assert.deepEqual(seen, Array(seen.length).fill(['/health', 'Bearer abcdefgh']))
   })
 }
 
 test('checkSelf() says what does not answer', async (context) => {
   const where = await serve(context, { host: '127.0.0.1' }, () => {})
-  assert.equal(await checkSelf({ where, ...asked }), 'SpiderMan does not answer: no answer within 0.3 s')
-  const refused = await checkSelf({ where: { host: '127.0.0.1', port: 1 }, ...asked })
-  assert.equal(refused, 'SpiderMan does not answer: connect ECONNREFUSED 127.0.0.1:1')
+  assert.equal(await checkSelf({ places: [where], ...asked }), 'SpiderMan does not answer: no answer within 0.3 s')
+  for (const { host, reason } of [
+    { host: '127.0.0.1', reason: 'connect ECONNREFUSED 127.0.0.1:1' },
+    { host: '192.0.2.1', reason: 'this host has no address 192.0.2.1 any more' },
+  ]) {
+    const refused = await checkSelf({ places: [{ host, port: 1 }], ...asked })
+    assert.match(refused ?? '', new RegExp(`^SpiderMan does not answer: ${reason}`))
+  }
+})
+
+test('checkSelf() is content with one place of several, and with IPv4 where a host has no IPv6', async (context) => {
+  const silent = await serve(context, { host: '127.0.0.1' }, () => {})
+  const where = await serve(context, { host: '127.0.0.1' }, (_, response) => response.end())
+  const away = { host: '192.0.2.1', port: 1 }
+  const beganMs = performance.now()
+  assert.equal(await checkSelf({ places: [silent, away, where], ...asked, timeoutMs: 5000 }), undefined)
+  assert.ok(performance.now() - beganMs < 2000)
+  assert.equal(await checkSelf({ places: [{ ...where, host: '::' }], ...asked }), undefined)
 })
