@@ -34,8 +34,19 @@ export function createService({ surroundings, examine, log }: ServiceOptions): S
   const { notifySocket, watchdogMs } = surroundings
   const notifier = createNotifier({ notifySocket, log })
   let isReady = false
+  let isReloading = false
+  let shown: string | undefined
   let isHandedOver = false
   let endWatchdog = () => {}
+
+  /**
+   * How things are, said again with each sign of life. Before systemd 246 `systemd-notify` did not wait until the manager
+   * had read its message, and of a sender that is gone the manager does not know whose it was: a lost READY=1 would be a
+   * failed start.
+   */
+  function standing(): string[] {
+    return [...(isReloading ? [] : ['READY=1']), ...(shown === undefined ? [] : [`STATUS=${shown}`])]
+  }
 
   return {
     starting(withinMs) {
@@ -47,21 +58,28 @@ export function createService({ surroundings, examine, log }: ServiceOptions): S
       isReady = true
       void notifier.say('READY=1')
       if (notifier.isWanted && watchdogMs !== undefined) {
-        endWatchdog = feedWatchdog({ watchdogMs, notifier, examine: () => examine(watchdogMs), log })
+        const feed = () => void notifier.say('WATCHDOG=1', ...standing())
+        endWatchdog = feedWatchdog({ watchdogMs, feed, examine: () => examine(watchdogMs), log })
       }
     },
     reloading() {
+      isReloading = true
       if (isReady) void notifier.say('RELOADING=1', `MONOTONIC_USEC=${toMicroseconds(readMonotonic())}`)
     },
     reloaded() {
+      isReloading = false
       if (isReady) void notifier.say('READY=1')
     },
     show(verdict) {
-      if (isReady && !isHandedOver) notifier.status(describe(verdict))
+      if (!isReady || isHandedOver) return
+      shown = describe(verdict)
+      notifier.status(shown)
     },
     async handTo(pid) {
       isHandedOver = true
       endWatchdog()
+      // Twice, for the same reason: a manager that did not hear it would take the end of this process for that of all.
+      await notifier.say(`MAINPID=${pid}`)
       await notifier.say(`MAINPID=${pid}`)
     },
     stopping() {

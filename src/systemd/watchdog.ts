@@ -1,10 +1,10 @@
 import type { Log } from '../log/log.ts'
-import type { Notifier } from './notifier.ts'
 
 export interface WatchdogOptions {
   /** How long the manager waits for a sign of life, in milliseconds. */
   watchdogMs: number
-  notifier: Pick<Notifier, 'say'>
+  /** Gives a sign of life. */
+  feed(): void
   /** What is wrong, if anything; it may take its time. */
   examine(): Promise<string | undefined>
   log: Log
@@ -16,7 +16,7 @@ export interface WatchdogOptions {
  *
  * @returns what ends it
  */
-export function feedWatchdog({ watchdogMs, notifier, examine, log }: WatchdogOptions): () => void {
+export function feedWatchdog({ watchdogMs, feed, examine, log }: WatchdogOptions): () => void {
   let isExamining = false
   let isOver = false
   let fault: string | undefined
@@ -29,7 +29,7 @@ export function feedWatchdog({ watchdogMs, notifier, examine, log }: WatchdogOpt
     if (isOver) return
     if (found === undefined) {
       if (fault !== undefined) log.info('the watchdog of the service manager is fed again')
-      void notifier.say('WATCHDOG=1')
+      feed()
     } else if (found !== fault) {
       log.error(`the watchdog of the service manager is not fed: ${found}; it will restart DeadPool`)
     }
