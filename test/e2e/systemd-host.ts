@@ -6,8 +6,8 @@ import { BINARY, finallyDo, makeFolder, skip } from './binary.ts'
 
 /**
  * Runs a script on a host that systemd itself has started as its first process: this host's files under an overlay that is
- * thrown away, with processes, mounts and a network of its own. The binary is `/root/deadpool` there. Gives what the
- * script printed, or undefined where this host cannot make such a host.
+ * thrown away, with processes, mounts and a network of its own. The binary is `/root/deadpool` there, and the project is
+ * `/srv/project`. Gives what the script printed, or undefined where this host cannot make such a host.
  */
 export async function runUnderSystemd(context: TestContext, script: string): Promise<string | undefined> {
   if (process.getuid?.() !== 0) {
@@ -30,7 +30,13 @@ export async function runUnderSystemd(context: TestContext, script: string): Pro
   writeFileSync(join(out, 'printed'), '')
   const groups = makeGroups(`deadpool-test-${process.pid}`)
   finallyDo(context, groups.remove)
-  const args = ['-c', `${groups.enter} exec unshare ${NAMESPACES.join(' ')} bash -c "$0" bash "$1"`, BOOT, out]
+  const args = [
+    '-c',
+    `${groups.enter} exec unshare ${NAMESPACES.join(' ')} bash -c "$0" bash "$1" "$2"`,
+    BOOT,
+    out,
+    PROJECT,
+  ]
   const child = spawn('bash', args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let errors = ''
   child.stderr.on('data', (chunk) => (errors += chunk))
@@ -41,6 +47,8 @@ export async function runUnderSystemd(context: TestContext, script: string): Pro
   if (!printed.includes('THE END')) throw new Error(`the script did not end:\n${printed}\n${errors}`)
   return printed
 }
+
+const PROJECT = join(import.meta.dirname, '../..')
 
 const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child', '--uts', '--ipc', '--cgroup', '--net']
 
@@ -70,6 +78,7 @@ mkdir $root/dev/pts $root/dev/shm; ln -s /proc/self/fd $root/dev/fd
 mount -t devpts -o newinstance,ptmxmode=0666 devpts $root/dev/pts; ln -s pts/ptmx $root/dev/ptmx
 mkdir -p $root/var/log/journal $root/srv/out
 mount --bind $out $root/srv/out
+mkdir $root/srv/project; mount --bind $2 $root/srv/project
 cp $out/deadpool $root/root/deadpool
 ip link set lo up
 # Nothing of this host's own is started, and nothing of an installation on it is in the way.
@@ -97,6 +106,8 @@ mkdir $root/former
 cd $root
 pivot_root . former
 umount -l /former
+# As on every host that systemd starts outside of a container: mounts of credentials reach their services that way.
+mount --make-rshared /
 container=other exec /lib/systemd/systemd --unit=try.target --show-status=no
 `
 
