@@ -29,7 +29,7 @@
  * second.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { constants } from 'node:fs'
+import { constants, existsSync } from 'node:fs'
 import { access, open, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
@@ -318,6 +318,7 @@ function start({ program, env, folder, query }: Run): ChildProcess {
 function explainStart(error: unknown, { command: [name] }: Query): Unknown {
   const code = codeOf(error)
   if (code === 'ENOENT') {
+    if (!existsSync('/dev/null')) return new Unknown('no program can be run: this host has no /dev/null')
     // It was there a moment ago.
     return new Unknown(`"${name}" cannot be run: the interpreter that its first line names is missing`)
   }

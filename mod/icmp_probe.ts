@@ -18,6 +18,7 @@
  * Where `ping` is missing or may not send, the check is unknown and says what to do.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { Dead, defineProbe, explainNetworkError, lookup, msSince, quote, seconds, Unknown, z } from 'deadpool'
 
@@ -151,6 +152,7 @@ const IS_MISSING = 'this host has no ping; run: apt-get install iputils-ping, or
 /** Whatever keeps ping from starting says nothing of the target. */
 function explainStart(error: NodeJS.ErrnoException): Unknown {
   const { code = error.message } = error
+  if (code === 'ENOENT' && !existsSync('/dev/null')) return new Unknown('ping cannot run: this host has no /dev/null')
   return new Unknown({ ENOENT: IS_MISSING, EACCES: MAY_NOT, EPERM: MAY_NOT }[code] ?? `ping cannot be started: ${code}`)
 }
 

@@ -23,7 +23,7 @@ export interface LoggerPipe {
   close(withinMs: number): Promise<void>
 }
 
-type Logger = ChildProcessByStdio<Writable, null, Readable>
+type Logger = ChildProcessByStdio<Writable, Readable, Readable>
 type Line = { text: string; entry: LogEntry }
 
 const MAX_REASON = 500
@@ -56,7 +56,7 @@ export function createLoggerPipe(outage: Outage, { path, socket, fallback }: Log
     retry = undefined
     let fresh: Logger
     try {
-      fresh = spawn('logger', options, { stdio: ['pipe', 'ignore', 'pipe'], detached: true, env: { PATH: path } })
+      fresh = spawn('logger', options, { stdio: 'pipe', detached: true, env: { PATH: path } })
     } catch (error) {
       return onEnd((error as Error).message)
     }
@@ -67,6 +67,7 @@ export function createLoggerPipe(outage: Outage, { path, socket, fallback }: Log
     fresh.stderr.setEncoding('utf8').on('data', (text: string) => {
       if (reason.length < MAX_REASON) reason += text
     })
+    fresh.stdout.resume()
     fresh.stdin.on('error', () => {}) // It tells that the child has ended, and so does "close".
     fresh.stdin.on('drain', pump)
     fresh.on('error', (error: NodeJS.ErrnoException) => {
@@ -154,5 +155,5 @@ export function createLoggerPipe(outage: Outage, { path, socket, fallback }: Log
 /** Lets this process end while the child still runs. */
 function detach(logger: Logger): void {
   logger.unref()
-  for (const pipe of [logger.stdin, logger.stderr]) (pipe as Partial<Socket>).unref?.()
+  for (const pipe of [logger.stdin, logger.stdout, logger.stderr]) (pipe as Partial<Socket>).unref?.()
 }

@@ -381,10 +381,13 @@ async function recallReports({ watchman }: Config): Promise<[string, Report][]> 
 function forkWatchMan(probeCount: number, activityFd: number | undefined) {
   const threads = Math.min(64, Math.max(8, probeCount + 4))
   const script = process.argv[1] ?? process.execPath
-  const stdio: ('ignore' | 'inherit' | 'ipc' | number)[] = ['ignore', 'inherit', 'inherit', 'ipc']
+  // A pipe for its input, since /dev/null may be missing or spoilt.
+  const stdio: ('pipe' | 'inherit' | 'ipc' | number)[] = ['pipe', 'inherit', 'inherit', 'ipc']
   if (activityFd !== undefined) stdio[ACTIVITY_FD] = activityFd
-  return fork(script, [], {
+  const child = fork(script, [], {
     env: { UV_THREADPOOL_SIZE: String(threads), ...process.env, [ROLE_VARIABLE]: WATCHMAN_ROLE },
     stdio,
   })
+  child.stdin?.on('error', () => undefined).destroy()
+  return child
 }

@@ -53,8 +53,9 @@ export async function handOver(options: HandOverOptions): Promise<ChildProcess> 
   const child = spawn(program.file, program.args, {
     cwd: '/',
     env: { ...env, [ROLE_VARIABLE]: SUCCESSOR_ROLE },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
   })
+  child.stdin?.on('error', () => undefined).destroy()
   const listenFor = createListening(child, program.file, onReport)
   let isResting = false
   try {

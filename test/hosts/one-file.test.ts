@@ -73,6 +73,7 @@ test('on poor machines', async (context) => {
       env: { TZ: 'Asia/Kathmandu', LANG: 'ru_RU.KOI8-R', LC_ALL: 'tr_TR.UTF-8' },
     },
     { name: 'there is no /proc', before: 'umount "$0/proc"' },
+    { name: 'there is no /dev/null', before: 'mount -t tmpfs tmpfs "$0/dev"' },
     {
       name: 'all but the folder of the state is read-only',
       before:
