@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { renameSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { fill, type Item, installed, type Release, setUp, stage, units } from './stage.ts'
@@ -13,15 +14,17 @@ export async function makeRpm(release: Release): Promise<string> {
   const root = join(work, 'rpm')
   const items = installed(release)
   stage(root, items, epoch)
-  const spec = join(work, 'deadpool.spec')
+  // The scripts of rpmbuild take a path with a space in it for two.
+  const place = mkdtempSync(join(tmpdir(), 'deadpool-rpm-'))
+  const spec = join(place, 'deadpool.spec')
   const names = units().map(({ name }) => name)
   writeFileSync(
     spec,
     fill('rpm/deadpool.spec', { version, root, files: list(root, items), 'set-up': setUp(), units: names.join(' ') }),
   )
   const macros: Record<string, string> = {
-    _topdir: join(work, 'rpmbuild'),
-    _dbpath: join(work, 'rpmdb'),
+    _topdir: place,
+    _dbpath: join(place, 'rpmdb'),
     _binary_payload: `w${level}.xzdio`,
     // Nothing of this host, and no time but the commit's.
     _buildhost: 'deadpool',
@@ -35,9 +38,13 @@ export async function makeRpm(release: Release): Promise<string> {
   }
   const defines = Object.entries(macros).flatMap(([name, value]) => ['--define', `${name} ${value}`])
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(epoch) }
-  await promisify(execFile)('rpmbuild', ['-bb', '--nodeps', '--target', `${arch}-linux`, ...defines, spec], { env })
   const name = `deadpool-${version}-1.${arch}.rpm`
-  renameSync(join(work, 'rpmbuild/RPMS', arch, name), join(out, name))
+  try {
+    await promisify(execFile)('rpmbuild', ['-bb', '--nodeps', '--target', `${arch}-linux`, ...defines, spec], { env })
+    copyFileSync(join(place, 'RPMS', arch, name), join(out, name))
+  } finally {
+    rmSync(place, { recursive: true, force: true })
+  }
   return join(out, name)
 }
 
