@@ -64,7 +64,7 @@ async function execute(command: Command, predecessor: Predecessor | undefined): 
       return complete(command)
     case 'init': {
       const { init } = await import('./cli/init.ts')
-      return print(init(command.file, process.cwd()))
+      return print(init(command.file, process.cwd(), carried.binary && process.argv0))
     }
     case 'install': {
       const { install } = await import('./cli/install.ts')

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { quoteForShell } from '../config/exposure.ts'
 import { describeReadError } from '../config/source.ts'
 import { UsageError } from './usage.ts'
@@ -14,27 +14,51 @@ export interface StarterPlaces {
 }
 
 /**
- * Writes a configuration to start from, with a token of its own that only the owner can read, and says what comes next.
+ * Writes a configuration to start from, with a token of its own that only the owner can read, and says what comes next:
+ * how `program`, as it is called here, checks it, and what Cloudflare has to know.
  *
  * @throws UsageError when the file is there already, or cannot be written
  */
-export function init(file: string, cwd: string): string {
+export function init(file: string, cwd: string, program = 'deadpool'): string {
+  if (file === '-')
+    throw new UsageError('a token is not written to the screen; name a file, as in "deadpool init deadpool.yml"')
   const path = resolve(cwd, file)
-  if (existsSync(path)) throw new UsageError(`${path} is there already and stays as it is; name another file`)
-  try {
-    writeFileSync(path, writeStarter({ statusFolder: 'probe', moduleFolder: undefined }), { flag: 'wx', mode: 0o600 })
-  } catch (error) {
-    throw new UsageError(`${path} cannot be written: ${describeReadError(error as NodeJS.ErrnoException)}`)
-  }
-  return [`${path}: written, with a random token; only its owner can read it`, ...nextSteps(path)].join('\n')
+  if (!existsSync(`${dirname(path)}/`)) throw new UsageError(`there is no folder ${dirname(path)}; make it first`)
+  if (!writeNew(path, writeStarter({ statusFolder: 'probe', moduleFolder: undefined })))
+    throw new UsageError(`${path} is there already and stays as it is; name another file`)
+  return [`${path}: written, with a random token; only its owner can read it`, ...nextSteps(path, program)].join('\n')
 }
 
-/** What is left to do: the check, and what Cloudflare has to know. The token itself is not shown. */
-export function nextSteps(path: string): string[] {
+/** Writes a file for its owner alone; false when there is one, be it a link that leads nowhere. */
+function writeNew(path: string, text: string): boolean {
+  try {
+    const descriptor = openSync(path, 'wx', 0o600)
+    try {
+      writeFileSync(descriptor, text)
+    } catch (error) {
+      // Half a file, as of a full disk, would keep the next try from writing a whole one.
+      rmSync(path)
+      throw error
+    } finally {
+      closeSync(descriptor)
+    }
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return false
+    throw new UsageError(`${path} cannot be written: ${describeReadError(error as NodeJS.ErrnoException)}`)
+  }
+}
+
+/**
+ * What is left to do: the check, by a command that can be copied, and what Cloudflare has to know. The token itself is not
+ * shown.
+ */
+export function nextSteps(path: string, program = 'deadpool'): string[] {
   const shown = quoteForShell(path)
   return [
     'next:',
-    `1. name your components under "probes" in it, and have it checked: deadpool check-config -c ${shown}`,
+    `1. name your components under "probes" in it, and have it checked: ${quoteForShell(program)} check-config -c ${shown}`,
     '2. make a monitor at Cloudflare: type HTTP, method GET, path /, port 9001, expected codes 200, expected body OK,',
     '   header "Authorization: Bearer TOKEN", where TOKEN is the access_token in that file',
     '',

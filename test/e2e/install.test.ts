@@ -34,7 +34,7 @@ test('deadpool init writes a whole configuration with a token of its own, for it
   assert.match(token, /^[0-9a-f]{64}$/)
   assert.ok(
     first.stdout.includes(
-      `1. name your components under "probes" in it, and have it checked: deadpool check-config -c ${file}`,
+      `1. name your components under "probes" in it, and have it checked: ${BINARY} check-config -c ${file}`,
     ),
   )
   assert.match(first.stdout, /^2\. make a monitor at Cloudflare: .*port 9001.*\n.*Authorization: Bearer TOKEN/m)
@@ -52,8 +52,16 @@ test('deadpool init writes a whole configuration with a token of its own, for it
   const other = await runBinary(['init', 'other.yml'], { cwd: folder })
   assert.equal(other.code, 0)
   assert.notEqual(tokenOf(join(folder, 'other.yml')), token)
-  const lost = await runBinary(['init', 'none/deadpool.yml'], { cwd: folder })
-  assert.equal(lost.stderr, `deadpool: ${join(folder, 'none/deadpool.yml')} cannot be written: there is no such file\n`)
+  symlinkSync('nowhere', join(folder, 'link.yml'))
+  for (const [name, message] of [
+    ['none/deadpool.yml', `there is no folder ${join(folder, 'none')}; make it first`],
+    ['link.yml', `${join(folder, 'link.yml')} is there already and stays as it is; name another file`],
+    ['-', 'a token is not written to the screen; name a file, as in "deadpool init deadpool.yml"'],
+    ['/dev/full/x.yml', 'there is no folder /dev/full; make it first'],
+  ] as const) {
+    const refused = await runBinary(['init', name], { cwd: folder })
+    assert.deepEqual([refused.code, refused.stdout, refused.stderr], [2, '', `deadpool: ${message}\n`])
+  }
 })
 
 test('a secret in clear that others can read is warned about by check-config and at the start', async (context) => {
