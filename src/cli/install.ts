@@ -4,7 +4,7 @@ import { readOutline } from '../config/outline.ts'
 import { type Account, makeAccount } from '../install/account.ts'
 import { type InstallRecord, type Item, placeFile, placeFolder, readRecord, writeRecord } from '../install/placing.ts'
 import { openSite, type Site, StepError } from '../install/site.ts'
-import { findSystemd, reloadUnits, SERVICE, SOCKET, type Systemd, startService } from '../install/systemd.ts'
+import { findSystemd, type News, reloadUnits, SERVICE, SOCKET, type Systemd, startService } from '../install/systemd.ts'
 import type { Command } from './command-line.ts'
 import { writeCompletion } from './completion.ts'
 import { nextSteps, writeStarter } from './init.ts'
@@ -36,12 +36,12 @@ export async function install(
     const systemd = findSystemd(site)
     const account = makeAccount(site)
     const items = await listItems(binary, carried, systemd)
-    const changed = placeAll(site, items, record)
+    const news = placeAll(site, items, record)
     const isStarter = placeConfig(site, account)
     placeFolder(site, MODULES, 0o755)
     placeFolder(site, STATE, 0o750, account)
     writeRecord(site, record)
-    const code = settle(site, systemd, { isNow, isNew: changed })
+    const code = settle(site, systemd, { isNow, news })
     if (isStarter) site.lines.push(...nextSteps(CONFIG).slice(0, -1))
     if (!isNow) site.lines.push(...sayHowToStart(systemd, isStarter))
     return code
@@ -103,10 +103,10 @@ async function listItems(binary: string, carried: Carried, systemd: Systemd): Pr
   ]
 }
 
-/** Tells whether the binary or the service's unit is new. */
-function placeAll(site: Site, items: readonly Item[], record: InstallRecord): boolean {
+function placeAll(site: Site, items: readonly Item[], record: InstallRecord): News {
   const changed = items.filter((item) => placeFile(site, item, record)).map(({ path }) => path)
-  return changed.some((path) => path === BINARY || path.endsWith(SERVICE))
+  if (changed.some((path) => path.endsWith(SERVICE))) return 'unit'
+  return changed.includes(BINARY) ? 'program' : 'nothing'
 }
 
 /** Writes a configuration to start from, which the service can read but not change; tells whether it did. */
@@ -142,10 +142,10 @@ function warnOfConfig(site: Site, account: Account | undefined): void {
     )
 }
 
-function settle(site: Site, systemd: Systemd, { isNow, isNew }: { isNow: boolean; isNew: boolean }): 0 | 1 {
+function settle(site: Site, systemd: Systemd, { isNow, news }: { isNow: boolean; news: News }): 0 | 1 {
   if (systemd === 'running') {
     reloadUnits(site)
-    if (isNow) startService(site, { isNew })
+    if (isNow) startService(site, { news, upgrade: [BINARY, 'upgrade', '--config', CONFIG] })
     return 0
   }
   if (systemd === 'none')

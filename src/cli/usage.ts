@@ -177,7 +177,7 @@ export const COMMANDS = {
     group: 'installing',
     forms: [['install [--root DIR] [--dry-run] [--now]', 'make this file a service of this host; needs root']],
     options: ['root', 'dry-run', 'now'],
-    more: 'It may be repeated: what was edited is left alone, and what is older is renewed. Nothing is started without --now.',
+    more: 'It may be repeated: what was edited is left alone, and what is older is renewed. Nothing is started without --now; with it, a service that runs hands over to the new file, and no request fails.',
   },
   uninstall: {
     group: 'installing',

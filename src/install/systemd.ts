@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs'
-import { runTool, type Site } from './site.ts'
+import { existsSync, readlinkSync } from 'node:fs'
+import { runTool, type Site, StepError } from './site.ts'
 
 /** What there is of systemd: nothing, its files, or systemd at work as the first process of this host. */
 export type Systemd = 'none' | 'asleep' | 'running'
@@ -19,15 +19,44 @@ export function reloadUnits(site: Site): void {
   site.did('systemd', 'told of the units')
 }
 
-/** Starts the service now and at every start of the host; one that runs is started anew only for something new. */
-export function startService(site: Site, { isNew }: { isNew: boolean }): void {
+/** What of the service is new: nothing, the program alone, or how it is started as well. */
+export type News = 'nothing' | 'program' | 'unit'
+
+/**
+ * Starts the service now and at every start of the host. One that runs hands over to a new program by `upgrade`, so that no
+ * request fails; for a new unit it is started anew.
+ *
+ * @throws StepError when the new program does not take over; the former one goes on then
+ */
+export function startService(site: Site, { news, upgrade }: { news: News; upgrade: readonly string[] }): void {
   const wasActive = isActive()
-  if (!site.isDry) {
-    runTool('systemctl', 'enable', SERVICE)
-    if (!wasActive || isNew) runTool('systemctl', 'restart', SERVICE)
+  if (!site.isDry) runTool('systemctl', 'enable', SERVICE)
+  if (!wasActive || news === 'unit') {
+    if (!site.isDry) runTool('systemctl', 'restart', SERVICE)
+    site.did(SERVICE, `enabled, and ${wasActive ? 'started anew' : 'started'}`)
+  } else if (news === 'program' || runsFormerProgram()) {
+    if (!site.isDry) handOver(upgrade)
+    site.did(SERVICE, 'handed over to the new program, as by "deadpool upgrade"')
+  } else site.say(SERVICE, 'is running, and nothing of it is new')
+}
+
+/** Whether the program was replaced since the service was started, as by an installation that started nothing. */
+function runsFormerProgram(): boolean {
+  const pid = runTool('systemctl', 'show', '--property=MainPID', '--value', SERVICE)?.trim()
+  try {
+    return readlinkSync(`/proc/${pid}/exe`).endsWith(' (deleted)')
+  } catch {
+    return false // it has just ended, and systemd starts what is there now
   }
-  if (wasActive && !isNew) site.say(SERVICE, 'is running, and nothing of it is new')
-  else site.did(SERVICE, `enabled, and ${wasActive ? 'started anew' : 'started'}`)
+}
+
+function handOver([program = '', ...args]: readonly string[]): void {
+  try {
+    runTool(program, ...args)
+  } catch (error) {
+    const { message } = error as Error
+    throw new StepError(`${message}\nthe former program goes on; once that is mended: ${[program, ...args].join(' ')}`)
+  }
 }
 
 export function stopService(site: Site): void {

@@ -21,6 +21,18 @@ part status
 systemctl show -p StatusText -p NotifyAccess -p WatchdogUSec deadpool
 part again
 ./deadpool install --now; echo "exit $?"
+part 'new program'
+cp -p deadpool former; printf '\\n' >>deadpool
+before=$(systemctl show -p MainPID --value deadpool)
+./deadpool install >/dev/null
+./deadpool install --now; echo "exit $?"
+after=$(systemctl show -p MainPID --value deadpool)
+systemctl is-active deadpool; [ $before != $after ] && echo other; ask; systemctl show -p NRestarts deadpool
+part 'bad program'
+cp -p /etc/deadpool/deadpool.yml keep.yml; sed -i 's/port: 9001/port: 99999/' /etc/deadpool/deadpool.yml
+cp -p former deadpool
+./deadpool install --now; echo "exit $?"; ask
+cp -p keep.yml /etc/deadpool/deadpool.yml
 part process
 main=$(systemctl show -p MainPID --value deadpool)
 ps -o user= -p $main; grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/$main/status
@@ -126,6 +138,15 @@ test('the unit under a systemd: installed, started, reloaded, confined, removed'
   await step('installing again leaves what runs alone', () => {
     assert.match(part('again'), /^deadpool\.service: is running, and nothing of it is new$/m)
     assert.match(part('again'), /^exit 0$/m)
+  })
+  await step('installing a new program lets what runs hand over to it', () => {
+    assert.match(part('new program'), /^deadpool\.service: handed over to the new program, as by "deadpool upgrade"$/m)
+    assert.match(part('new program'), /^exit 0\nactive\nother\nOK\n.*\n\[200\]\nNRestarts=0$/m)
+  })
+  await step('a new program that cannot start leaves the former one at work, and says why', () => {
+    assert.match(part('bad program'), /^.*WEB\.port.*$/m)
+    assert.match(part('bad program'), /^the former program goes on; once that is mended: .*deadpool upgrade --config/m)
+    assert.match(part('bad program'), /^exit 1\nOK\n.*\n\[200\]/m)
   })
   await step('the service is its own user, without rights', () => {
     assert.match(part('process'), /^deadpool$/m)
