@@ -4,7 +4,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
-import { fill, type Item, installed, type Release, setUp, stage, units } from './stage.ts'
+import { fill, type Item, installed, type Release, scripts, stage, units } from './stage.ts'
 
 const ARCHES = { x64: 'amd64', arm64: 'arm64' } as const
 
@@ -53,7 +53,7 @@ function control(root: string, items: readonly Item[], values: Record<string, st
       .update(readFileSync(join(root, path)))
       .digest('hex')
   const sums = items.filter(({ path }) => statSync(join(root, path)).isFile() && !path.startsWith('etc/'))
-  const fills = { ...values, 'set-up': indent(setUp()), units: names() }
+  const fills = { ...values, ...scripts(), units: names() }
   return [
     { path: 'control', text: fill('deb/control', values) },
     { path: 'conffiles', text: '/etc/deadpool/deadpool.yml\n' },
@@ -74,8 +74,4 @@ function names(): string {
   return units()
     .map(({ name }) => name)
     .join(' ')
-}
-
-function indent(text: string): string {
-  return text.replace(/^(?=.)/gm, '  ')
 }

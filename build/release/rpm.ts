@@ -3,7 +3,7 @@ import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { fill, type Item, installed, type Release, setUp, stage, units } from './stage.ts'
+import { fill, type Item, installed, type Release, scripts, stage, units } from './stage.ts'
 
 const ARCHES = { x64: 'x86_64', arm64: 'aarch64' } as const
 
@@ -20,7 +20,13 @@ export async function makeRpm(release: Release): Promise<string> {
   const names = units().map(({ name }) => name)
   writeFileSync(
     spec,
-    fill('rpm/deadpool.spec', { version, root, files: list(root, items), 'set-up': setUp(), units: names.join(' ') }),
+    fill('rpm/deadpool.spec', {
+      version,
+      root,
+      files: list(root, items),
+      units: names.join(' '),
+      ...scripts(),
+    }),
   )
   const macros: Record<string, string> = {
     _topdir: place,

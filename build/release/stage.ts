@@ -106,18 +106,25 @@ function manual({ built }: Release): Item[] {
   })
 }
 
-/** Fills `@name@` in a text of `packaging/`; a line that is nothing else may become several. */
+/** Fills `@name@` in a text of `packaging/`; where a line is nothing else, it becomes as many as there are, each indented. */
 export function fill(file: string, values: Record<string, string | number>): string {
-  return readFileSync(join(home, 'packaging', file), 'utf8').replace(/@([a-z-]+)@/g, (_, name: string) => {
+  const take = (name: string) => {
     const value = values[name]
     if (value === undefined) throw new Error(`packaging/${file} asks for @${name}@; there are ${Object.keys(values)}`)
     return String(value).trimEnd()
-  })
+  }
+  return readFileSync(join(home, 'packaging', file), 'utf8')
+    .replace(/^( *)@([a-z-]+)@$/gm, (_, indent: string, name: string) => take(name).replace(/^(?=.)/gm, indent))
+    .replace(/@([a-z-]+)@/g, (_, name: string) => take(name))
 }
 
-/** The script that makes user, state and token. */
-export function setUp(): string {
-  return readFileSync(join(home, 'packaging/set-up.sh'), 'utf8')
+/**
+ * What the scripts of both kinds of packages have in common: `set-up` makes user, state and token, `hand-over` lets a running
+ * DeadPool follow an upgrade.
+ */
+export function scripts(): Record<string, string> {
+  const read = (name: string) => readFileSync(join(home, 'packaging', `${name}.sh`), 'utf8')
+  return { 'set-up': read('set-up'), 'hand-over': read('hand-over') }
 }
 
 function filesOf(folder: string): string[] {

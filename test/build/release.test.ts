@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { checkArchive } from '../../build/node.ts'
-import { fill, setUp, stage, units } from '../../build/release/stage.ts'
+import { fill, scripts, stage, units } from '../../build/release/stage.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { makeFolder, skip } from '../e2e/binary.ts'
 
@@ -62,7 +62,7 @@ test('fill() names what a template asks for in vain', () => {
 
 test('the maintainer scripts are scripts that a shell can read, with nothing left to fill in', () => {
   const values = {
-    'set-up': setUp(),
+    ...scripts(),
     units: units()
       .map(({ name }) => name)
       .join(' '),

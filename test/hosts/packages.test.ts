@@ -4,6 +4,7 @@ import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, stat
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { makeFolder, skip } from '../e2e/binary.ts'
+import { runUnderSystemd } from '../e2e/systemd-host.ts'
 import { makeMachine, released, runIn, SUITES } from './machine.ts'
 
 const ROOT = 0
@@ -72,6 +73,52 @@ for (const suite of SUITES) {
     assert.notEqual(runIn(root, ['/usr/bin/dpkg', '--status', 'deadpool'], NONINTERACTIVE).status, 0)
   })
 }
+
+const UPGRADE = `#!/bin/bash
+part() { echo "== $1"; }
+ask() { curl -sS -w '[%{http_code}]\\n' -H "Authorization: Bearer $(cat /etc/deadpool/token)" http://127.0.0.1:9001/; }
+main() { systemctl show -p MainPID --value deadpool; }
+export DEBIAN_FRONTEND=noninteractive
+rm -f /usr/sbin/policy-rc.d
+cp /srv/project/dist/hosts/*_amd64.deb first.deb
+dpkg-deb -R first.deb tree; printf '\\n' >>tree/usr/bin/deadpool
+newer() { sed -i "s/^Version: .*/&.later/" tree/DEBIAN/control; dpkg-deb --root-owner-group -Znone -b tree $1 >/dev/null; }
+newer second.deb; newer third.deb; newer fourth.deb
+dpkg --force-unsafe-io -i first.deb; systemctl start deadpool; ask
+part upgrade
+before=$(main); dpkg --force-unsafe-io -i second.deb; echo "exit $?"; ask
+[ $before != $(main) ] && echo other; systemctl show -p NRestarts deadpool
+part forbidden
+printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d
+before=$(main); dpkg --force-unsafe-io -i third.deb; echo "exit $?"; ask; [ $before = $(main) ] && echo same
+rm /usr/sbin/policy-rc.d
+part mistake
+echo mistake: 1 >>/etc/deadpool/deadpool.yml
+before=$(main); dpkg --force-unsafe-io --force-confold -i fourth.deb; echo "exit $?"; ask; [ $before = $(main) ] && echo same
+part purge
+dpkg --purge deadpool; echo "exit $?"; systemctl is-active deadpool; ls -d /etc/deadpool /var/lib/deadpool
+part rpm
+rpm --initdb; rpm --nodeps -i /srv/project/dist/hosts/*.x86_64.rpm; systemctl start deadpool; ask
+before=$(main); rpm --nodeps -U --force /srv/project/dist/hosts/*.x86_64.rpm; echo "exit $?"; ask
+[ $before != $(main) ] && echo other; systemctl show -p NRestarts deadpool
+rpm --nodeps -e deadpool; echo "exit $?"; systemctl is-active deadpool
+`
+
+test('the packages let a running DeadPool hand over to what they bring, and touch none that may not or cannot', async (context) => {
+  const printed = await runUnderSystemd(context, UPGRADE)
+  if (printed === undefined) return
+  const part = (name: string) => new RegExp(`^== ${name}\n([^]*?)(?=^== |^THE END)`, 'm').exec(printed)?.[1] ?? ''
+  assert.match(part('upgrade'), /^upgraded: process \d+ .* answers at .* in the place of process \d+/m)
+  assert.match(part('upgrade'), /^exit 0\nOK\n.*\n\[200\]\nother\nNRestarts=0$/m)
+  assert.match(part('forbidden'), /^exit 0\nOK\n.*\n\[200\]\nsame$/m)
+  assert.match(part('mistake'), /^\/etc\/deadpool\/deadpool\.yml:\d+:1 mistake: /m)
+  assert.match(part('mistake'), /^The former DeadPool goes on\. Once that is mended, run: deadpool upgrade$/m)
+  assert.match(part('mistake'), /^exit 0\nOK\n.*\n\[200\]\nsame$/m)
+  assert.match(part('purge'), /^exit 0\ninactive$/m)
+  assert.doesNotMatch(part('purge'), /^\/etc\/deadpool$|^\/var\/lib\/deadpool$/m)
+  assert.match(part('rpm'), /^upgraded: process \d+ .*\nexit 0\nOK\n.*\n\[200\]\nother\nNRestarts=0$/m)
+  assert.match(part('rpm'), /^exit 0\ninactive$/m)
+})
 
 /** The same package with a higher version and another configuration, as a later release has. */
 function makeNewer(folder: string, deb: string): string {
