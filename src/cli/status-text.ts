@@ -64,8 +64,9 @@ function describePlace({ notes, spiderman, ageMs }: Present): string {
 
 function describePace({ notes: { pace } }: Present): string {
   const { checksPerSecond, lateP99Ms, skipped } = pace
+  const rate = checksPerSecond === undefined ? 'just started' : `${checksPerSecond} checks per second`
   const late = `99% start at most ${formatDuration(lateP99Ms)} late`
-  return `${checksPerSecond} checks per second, ${late}, ${skipped === 0 ? 'none' : skipped} skipped`
+  return `${rate}, ${late}, ${skipped === 0 ? 'none' : skipped} skipped`
 }
 
 function writeRows(rows: readonly StatusRow[], present: Present, look: Look): string[] {

@@ -42,7 +42,8 @@ export interface ShadowRecord {
 
 /** How well WatchMan keeps its schedule, over about the last minute. */
 export interface PaceRecord {
-  checksPerSecond: number
+  /** Absent in the first ten seconds. */
+  checksPerSecond?: number
   /** How late checks start, in milliseconds. */
   lateP50Ms: number
   lateP99Ms: number

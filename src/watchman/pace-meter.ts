@@ -11,6 +11,8 @@ export interface PaceMeter {
 }
 
 const WINDOW_MS = 60_000
+/** Over less than that the burst of first checks would be told as a pace. */
+const MIN_MEASURED_MS = 10_000
 
 interface Window {
   startedMs: number
@@ -41,9 +43,9 @@ export function createPaceMeter({ now = readMonotonic } = {}): PaceMeter {
       const all = createHistogram()
       const windows = former ? [former, current] : [current]
       for (const { late } of windows) all.add(late)
-      const seconds = (now() - (windows[0]?.startedMs ?? now())) / 1000
+      const measuredMs = now() - (windows[0]?.startedMs ?? now())
       return {
-        checksPerSecond: seconds > 0 ? round(all.count / seconds) : 0,
+        ...(measuredMs >= MIN_MEASURED_MS && { checksPerSecond: round((all.count / measuredMs) * 1000) }),
         lateP50Ms: toMs(all, all.percentile(50)),
         lateP99Ms: toMs(all, all.percentile(99)),
         lateMaxMs: toMs(all, all.max),

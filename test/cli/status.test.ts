@@ -216,6 +216,13 @@ const makeScenarios = (): Scenario[] => [
     code: 0,
     says: [/^5000 checks per second, 99% start at most 2\.5 s late, 17 skipped$/m],
   },
+  {
+    name: 'no pace yet',
+    probes: { elastic: record(alive()) },
+    notes: { pace: { lateP50Ms: 0.1, lateP99Ms: 3, lateMaxMs: 9, skipped: 0 } },
+    code: 0,
+    says: [/^just started, 99% start at most 3 ms late, none skipped$/m],
+  },
 ]
 for (const [index, { name }] of makeScenarios().entries()) {
   test(`status() with ${name}`, async (context) => {
