@@ -8,7 +8,7 @@
  *     query:
  *       url: http://localhost:2379   # of a member's client listener, http or https
  *       # user: watch                # with auth enabled; without any role it can ask enough
- *       # password: s3cret           # text, {env: NAME} or {file: PATH}
+ *       # password: s3cret           # text, {env: NAME}, {file: PATH} or {credential: NAME}
  *       serializable: false          # true reads what the member has, and asks for no quorum
  *       # tls: {ca_file: ca.pem, cert_file: watch.pem, key_file: watch.key}   # of an https URL
  *       timeout: 5                   # seconds for the whole check

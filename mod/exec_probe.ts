@@ -7,7 +7,7 @@
  *     query:
  *       command: [check_disk, -w, 20%, -c, 10%, -p, /]   # program and arguments; searched for in PATH
  *       nagios: true               # the exit code is the verdict of a plugin, its output has performance data
- *       env: { LC_ALL: C.UTF-8 }   # added to the environment: text, {env: NAME} or {file: PATH}
+ *       env: { LC_ALL: C.UTF-8 }   # added to the environment: text, {env: NAME}, {file: PATH} or {credential: NAME}
  *       cwd: /                     # where it runs; default: the folder of the configuration
  *       stdin: ""                  # text to send; default: nothing, as of /dev/null
  *       timeout: 10                # seconds; then it is killed, with all that it started
@@ -83,7 +83,7 @@ const envSchema = z
   .record(
     z.string(),
     z.union([z.string(), z.number().transform(String), secret()], {
-      error: 'is not a text, {env: NAME} or {file: PATH}; write it in quotes',
+      error: 'is not a text, {env: NAME}, {file: PATH} or {credential: NAME}; write it in quotes',
     }),
   )
   .superRefine((env, context) => {
@@ -110,7 +110,7 @@ const querySchema = z.strictObject({
   nagios: z.boolean().default(false).describe('whether it is a plugin of Nagios'),
   env: envSchema
     .default({})
-    .describe('variables to add to the environment, by name: text, {env: NAME} or {file: PATH}'),
+    .describe('variables to add to the environment, by name: text, {env: NAME}, {file: PATH} or {credential: NAME}'),
   cwd: z.string().min(1).optional().describe('folder in which it runs; that of the configuration without one'),
   stdin: z.string().optional().describe('text to send to it'),
   timeout: seconds().default(5).describe('of the whole check'),

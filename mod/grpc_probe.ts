@@ -10,7 +10,7 @@
  *       service: ""                # default "", the server as a whole; or such as shop.Payments
  *       tls: false                 # true, or {ca_file, cert_file, key_file, server_name, insecure, …}
  *       authority: payments.local  # the name to ask for in :authority; default host:port
- *       metadata:                  # name: text, {env: NAME} or {file: PATH}
+ *       metadata:                  # name: text, {env: NAME}, {file: PATH} or {credential: NAME}
  *         x-tenant: monitor
  *       timeout: 5                 # seconds for the whole check
  *       keep_connection: false     # true asks over the same connection as long as it lives
@@ -48,7 +48,10 @@ const RESERVED =
   /^(grpc-.*|te|host|content-type|content-length|connection|keep-alive|transfer-encoding|upgrade|user-agent)$/
 
 const metadataSchema = z
-  .record(z.string(), z.union([z.string(), secret()], { error: 'is not text, {env: NAME} or {file: PATH}' }))
+  .record(
+    z.string(),
+    z.union([z.string(), secret()], { error: 'is not text, {env: NAME}, {file: PATH} or {credential: NAME}' }),
+  )
   .superRefine((metadata, context) => {
     for (const [name, value] of Object.entries(metadata)) {
       const message = findMetadataFault(name.toLowerCase(), value)

@@ -9,7 +9,7 @@
  *       host: localhost
  *       port: 5672                 # default 5672, with TLS 5671
  *       user: guest                # default guest
- *       password: guest            # text, {env: NAME} or {file: PATH}; default guest
+ *       password: guest            # text, {env: NAME}, {file: PATH} or {credential: NAME}; default guest
  *       vhost: /                   # default /
  *       tls: false                 # true, or {ca_file, cert_file, key_file, server_name, insecure, …}
  *       timeout: 5                 # seconds for the whole check

@@ -14,7 +14,7 @@
  *       # sentinel_user: watch     # with mode sentinel: who asks the Sentinel
  *       # sentinel_password: s3cret
  *       # user: watch              # ACL user; without it AUTH is for the default user
- *       # password: s3cret         # text, {env: NAME} or {file: PATH}
+ *       # password: s3cret         # text, {env: NAME}, {file: PATH} or {credential: NAME}
  *       db: 0
  *       # write: deadpool          # a key to SET in each check, overwritten, gone after a minute
  *       tls: false                 # true, or a mapping such as {ca_file: ca.pem}; for the Sentinel as well

@@ -14,7 +14,7 @@
  *       # starttls: smtp           # smtp, imap, pop3, ldap or postgres: begins in the clear, then asks for TLS
  *       encoding: utf8             # of what is sent and received; latin1: each character is one byte, for binary
  *       script:                    # steps, one after the other; without them a connection is enough
- *         - send: "PING\r\n"       # in double quotes YAML knows \r, \n and \x00; {file: PATH} and {env: NAME} for secrets
+ *         - send: "PING\r\n"       # in double quotes YAML knows \r, \n, \x00; {file: PATH} and the like for secrets
  *         - expect: '^\+PONG\r\n'  # regular expression; what comes after it is for the next expect
  *         - send: "INFO clients\r\n"
  *         - expect: 'connected_clients:(?P<clients>\d+)\r\n'   # a named group becomes a fact
@@ -73,9 +73,9 @@ const FACTS = {
 const stepSchema = z
   .strictObject({
     send: z
-      .union([z.string().min(1), secret()], { error: 'is not a text, {env: NAME} or {file: PATH}' })
+      .union([z.string().min(1), secret()], { error: 'is not a text, {env: NAME}, {file: PATH} or {credential: NAME}' })
       .optional()
-      .describe('text to send, or {env: NAME} or {file: PATH} for a secret'),
+      .describe('text to send, or {env: NAME}, {file: PATH} or {credential: NAME} for a secret'),
     expect: pattern()
       .optional()
       .describe('what must come, in the syntax of Python; a group (?P<name>…) becomes a fact'),

@@ -7,7 +7,7 @@
  *     period: 3
  *     query:
  *       url: http://localhost:9200/_cat/health   # http or https; user:password@ becomes basic authorization
- *       header: {}                 # name: value
+ *       header: {}                 # name: value, such as X-Api-Key: {file: /etc/deadpool/elastic.key}
  *       query_type: get            # any method
  *       timeout: 5                 # seconds for the whole check
  *       max_body: 1MiB             # reading stops there; 1KiB to 64MiB
@@ -75,7 +75,12 @@ const ALPN = { '1.1': ['http/1.1'], '2': ['h2'], auto: ['h2', 'http/1.1'] }
 // The query
 
 const headerSchema = z
-  .record(z.string(), z.union([z.string(), z.number()], { error: 'is not text or a number' }))
+  .record(
+    z.string(),
+    z.union([z.string(), z.number(), secret()], {
+      error: 'is not text, a number, {env: NAME}, {file: PATH} or {credential: NAME}',
+    }),
+  )
   .superRefine((header, context) => {
     for (const name of Object.keys(header)) {
       const message = findHeaderFault(name, header)
@@ -83,7 +88,11 @@ const headerSchema = z
     }
   })
   .transform((header) =>
-    Object.fromEntries(Object.entries(header).map(([name, value]) => [name.toLowerCase(), String(value).trim()])),
+    Object.fromEntries(
+      Object.entries(header).map(([name, value]) => {
+        return [name.toLowerCase(), typeof value === 'object' ? value : String(value).trim()]
+      }),
+    ),
   )
 
 const formSchema = z.record(
@@ -112,7 +121,7 @@ const fileSchema = z.string().superRefine(refuse(findFileFault)).meta({ title: '
 const querySchema = z
   .strictObject({
     url: z.string().superRefine(refuse(findUrlFault)).describe('http or https; user:password@ is basic authorization'),
-    header: headerSchema.default({}).describe('headers to send, name: value'),
+    header: headerSchema.default({}).describe('headers to send, name: value; a value may be a secret'),
     query_type: z.string().superRefine(refuse(findMethodFault)).toUpperCase().default('GET').describe('any method'),
     timeout: seconds().default(5).describe('the longest that the whole check may take'),
     max_body: sizeSchema.default(MIB).describe('reading the body stops there; 1KiB to 64MiB'),
@@ -331,7 +340,7 @@ function createPlan(query: Query): Plan {
     ...DEFAULT_HEADERS,
     ...findContentType(query),
     ...(authorization && { authorization }),
-    ...header,
+    ...pickTexts(header),
   })
   const plan = { query, home, proxy: query.proxy === undefined ? undefined : createProxy(query.proxy) }
   const asked = { url: home, method, headers, body: content === undefined ? undefined : Buffer.from(content) }
@@ -362,20 +371,40 @@ function createProxy(text: string): Proxy {
   return { host: hostOf(url), port: portOf(url), isSecure, headers }
 }
 
+/** Headers that are the same for each check. */
+function pickTexts(header: Query['header']): Record<string, string> {
+  return Object.fromEntries(Object.entries(header).flatMap(([name, value]) => (isText(value) ? [[name, value]] : [])))
+}
+
+function isText(value: Query['header'][string]): value is string {
+  return typeof value === 'string'
+}
+
 /** Whether a query asks the same each time, with nothing to be read first. */
-function isSettled({ user, password, bearer, body_file }: Query): boolean {
-  return (user ?? password ?? bearer ?? body_file) === undefined
+function isSettled({ user, password, bearer, body_file, header }: Query): boolean {
+  return (user ?? password ?? bearer ?? body_file) === undefined && Object.values(header).every(isText)
 }
 
 /** The first request with what is to be read for each check. */
 async function settle({ plan, signal }: Check): Promise<Hop> {
   const { query, first } = plan
-  const [authorization, body = first.body] = await Promise.all([
+  const [authorization, secrets, body = first.body] = await Promise.all([
     readAuthorization(query, signal),
+    readSecretHeaders(query.header, signal),
     query.body_file === undefined ? undefined : readBodyFile(query.body_file, signal),
   ])
-  const headers = authorization === undefined ? first.headers : sortHeaders({ ...first.headers, authorization })
+  const headers = sortHeaders({ ...first.headers, ...secrets, ...(authorization !== undefined && { authorization }) })
   return createHop({ ...first, headers, body }, plan)
+}
+
+async function readSecretHeaders(header: Query['header'], signal: AbortSignal): Promise<Record<string, string>> {
+  const read = Object.entries(header).map(async ([name, value]) => {
+    if (isText(value)) return []
+    const text = (await value.read(signal)).trim()
+    if (!FIELD_VALUE.test(text)) throw new Unknown(`header.${name} has a line break or a character beyond Latin-1`)
+    return [[name, text]]
+  })
+  return Object.fromEntries((await Promise.all(read)).flat())
 }
 
 function readBodyFile(path: string, signal: AbortSignal): Promise<Buffer> {

@@ -124,6 +124,9 @@ export function learnSecret(secret: string): void {
   if (secret === '' || learned.has(secret)) return
   learned.add(secret)
   onLearned?.(secret)
+  // It may stand for a whole header; of other texts of two words the second alone is no secret.
+  const [, credentials] = /^(?:apikey|basic|bearer|token) (\S+)$/i.exec(secret) ?? []
+  if (credentials) learnSecret(credentials)
 }
 
 /** Hands on what this thread has learned and will learn, to one who redacts elsewhere. */

@@ -604,7 +604,7 @@ const mistakes = [
     name: 'values that are no text',
     query: { command: 'a', env: { A: true, B: { env: 'NOT_SET_ANYWHERE' } } },
     problems: [
-      'env.A: true is not a text, {env: NAME} or {file: PATH}; write it in quotes',
+      'env.A: true is not a text, {env: NAME}, {file: PATH} or {credential: NAME}; write it in quotes',
       'env.B: {env: "NOT_SET_ANYWHERE"} cannot be used: the environment variable NOT_SET_ANYWHERE is not set',
     ],
   },

@@ -606,7 +606,7 @@ for (const { name, query, problems } of [
   {
     name: 'a send that is a number',
     query: { ...good, script: [{ send: 5 }] },
-    problems: ['script.0.send: 5 is not a text, {env: NAME} or {file: PATH}'],
+    problems: ['script.0.send: 5 is not a text, {env: NAME}, {file: PATH} or {credential: NAME}'],
   },
 ]) {
   test(`Probe refuses ${name}`, async () => {

@@ -298,6 +298,20 @@ describe('nginx', { skip }, () => {
       prepared.close()
     })
 
+    test('probe() reads a secret in a header for each check, and sends none that HTTP does not allow', async () => {
+      const key = join(folder, 'key')
+      writeFileSync(key, 'Bearer t0ken\n')
+      const prepared = await prepare(Probe, plain('/bearer', { header: { Authorization: { file: key }, 'X-A': 'b' } }))
+      assert.equal((await checkPrepared(Probe, prepared)).kind, 'alive')
+      writeFileSync(key, 'Bearer changed')
+      const refused = { kind: 'dead', reason: 'status: 401 is not one of 2xx' }
+      assert.deepEqual(await checkPrepared(Probe, prepared), refused)
+      writeFileSync(key, 'Bearer t0ken\nX-B: c')
+      const broken = 'header.authorization has a line break or a character beyond Latin-1'
+      assert.deepEqual(await checkPrepared(Probe, prepared), { kind: 'unknown', reason: broken })
+      prepared.close()
+    })
+
     test('probe() is dead by a server that insists on a certificate', async (t) => {
       const [key, cert, ca] = [one.key, one.cert, one.ca].map((file) => readFileSync(file))
       const server = https.createServer({ key, cert, ca, requestCert: true, rejectUnauthorized: true }, (_, response) =>

@@ -187,7 +187,7 @@ describe('query', () => {
     {
       name: 'a header that is a list',
       query: { url, header: { a: ['b'] } },
-      faults: ['header.a: is not text or a number'],
+      faults: ['header.a: is not text, a number, {env: NAME}, {file: PATH} or {credential: NAME}'],
     },
     { name: 'a line break in a header', query: { url, header: { a: 'b\r\nc: d' } }, faults: [`header.a: ${badValue}`] },
     { name: 'Cyrillic in a header', query: { url, header: { a: 'ё' } }, faults: [`header.a: ${badValue}`] },

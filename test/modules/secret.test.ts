@@ -23,6 +23,13 @@ test('secret() takes a text, a variable and a file without its last newline', as
   }
 })
 
+test('secret() hides what stands behind the scheme of a header too, but not the second of any two words', () => {
+  const redact = createRedactor([])
+  secret().parse('Bearer abcdefgh1')
+  secret().parse('two wordsofmine')
+  assert.equal(redact('abcdefgh1, two wordsofmine, wordsofmine'), '***, ***, wordsofmine')
+})
+
 test('read() sees a file that was changed', async () => {
   writeFileSync(file, 'old one')
   const read = secret().parse({ file })
