@@ -68,9 +68,19 @@ function salvage(name: string, path: Path, given: unknown): ProbeConfig | undefi
   if (typeof given !== 'object' || given === null) return undefined
   const { module, query = {}, success_criteria } = given as Record<string, unknown>
   if (typeof module !== 'string') return undefined
-  const criteria = probeSchema.shape.success_criteria.safeParse(success_criteria).data
+  const criteria = salvageCriteria(success_criteria)
   const rules = { fastPeriodMs: 3000, fall: 1, rise: 1, holdMs: 0, severity: 'critical', dependsOn: [] } as const
   return { name, path, module, isEnabled: true, periodMs: 3000, ...rules, query, criteria }
+}
+
+/** The facts whose criteria have the right form, whatever is wrong with those of others. */
+function salvageCriteria(given: unknown): ProbeConfig['criteria'] {
+  if (typeof given !== 'object' || given === null) return undefined
+  const read = Object.entries(given).map(([fact, each]) => {
+    return probeSchema.shape.success_criteria.safeParse({ [fact]: each }).data
+  })
+  const criteria = Object.assign({}, ...read)
+  return Object.keys(criteria).length > 0 ? criteria : undefined
 }
 
 function explainSlowFastPeriod(path: Path, fastPeriodMs: number, periodMs: number): Problem {

@@ -160,6 +160,7 @@ probes:
   h: { module: good, query: { mood: angry } }
   i: { module: throws }
   j: { module: url_probe, query: { url: "h" }, period: 0 }
+  k: { module: url_probe, query: { url: "http://h/" }, success_criteria: { status: { typ: x, query: [200] }, body: { type: re_search, query: "(" } } }
 `,
   )
   const { code, stdout, stderr } = await runBinary(['--check-config', '-c', join(folder, 'deadpool.yml')])
@@ -185,6 +186,9 @@ probes:
     'probes.i.module',
     'probes.j.query.url',
     'probes.j.period',
+    'probes.k.success_criteria.status.type',
+    'probes.k.success_criteria.status.typ',
+    'probes.k.success_criteria.body.query',
   ])
   const hints = [
     'did you mean "url_probe"',
