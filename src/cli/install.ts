@@ -104,7 +104,13 @@ async function listItems(binary: string, carried: Carried, systemd: Systemd): Pr
 }
 
 function placeAll(site: Site, items: readonly Item[], record: InstallRecord): News {
-  const changed = items.filter((item) => placeFile(site, item, record)).map(({ path }) => path)
+  const changed: string[] = []
+  for (const item of items) {
+    if (!placeFile(site, item, record)) continue
+    changed.push(item.path)
+    // At once, as what comes next may fail: a file that nobody knows is taken for one that was edited.
+    writeRecord(site, record)
+  }
   if (changed.some((path) => path.endsWith(SERVICE))) return 'unit'
   return changed.includes(BINARY) ? 'program' : 'nothing'
 }

@@ -17,8 +17,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname } from 'node:path'
+import * as z from 'zod'
 import type { Account } from './account.ts'
-import { makeFolders, type Site } from './site.ts'
+import { makeFolders, type Site, StepError } from './site.ts'
 
 /** What `install` put where, by the hash of what it put: so that it can tell later what somebody has edited. */
 export type InstallRecord = Map<string, string>
@@ -135,11 +136,19 @@ export function removeFolder(site: Site, path: string): void {
 
 const RECORD = '/usr/local/share/deadpool/installed.json'
 
+/** @throws StepError when it is damaged: without it nobody knows what was edited */
 export function readRecord(site: Site): InstallRecord {
   const path = site.at(RECORD)
   if (!existsSync(path)) return new Map()
-  return new Map(Object.entries(JSON.parse(readFileSync(path, 'utf8'))))
+  try {
+    return new Map(Object.entries(recordSchema.parse(JSON.parse(readFileSync(path, 'utf8')))))
+  } catch (error) {
+    const hint = 'remove it, and every file that is not as this binary would write it is taken for one that was edited'
+    throw new StepError(`${path}, which tells what was installed, cannot be read; ${hint}`, { cause: error })
+  }
 }
+
+const recordSchema = z.record(z.string(), z.hash('sha256'))
 
 export function writeRecord(site: Site, record: InstallRecord): void {
   if (site.isDry) return

@@ -180,6 +180,37 @@ test('deadpool install leaves edited files alone, puts the new one beside, and r
   assert.equal(existsSync(unit), false)
 })
 
+test('deadpool install goes on after one that failed, and refuses a damaged record of what was installed', async (context) => {
+  const root = makeRoot(context)
+  await install(root)
+  const binary = join(root, 'usr/local/bin/deadpool')
+  // An older binary, that nobody edited, and a place where a page cannot be put.
+  writeFileSync(binary, 'older')
+  const record = JSON.parse(readFileSync(join(root, RECORD), 'utf8'))
+  record['/usr/local/bin/deadpool'] = createHash('sha256').update('older').digest('hex')
+  writeFileSync(join(root, RECORD), JSON.stringify(record))
+  const pages = join(root, 'usr/local/share/man/man1')
+  rmSync(pages, { recursive: true })
+  writeFileSync(pages, '')
+  const failed = await runBinary(['install', '--root', root])
+  assert.equal(failed.code, 1)
+  assert.match(failed.stdout, /^\/usr\/local\/bin\/deadpool: renewed$/m)
+  // The next version finds the binary of this one, which nobody edited.
+  const known = JSON.parse(readFileSync(join(root, RECORD), 'utf8'))
+  assert.equal(known['/usr/local/bin/deadpool'], createHash('sha256').update(readFileSync(BINARY)).digest('hex'))
+
+  writeFileSync(join(root, RECORD), '{"a":')
+  for (const command of ['install', 'uninstall']) {
+    const refused = await runBinary([command, '--root', root])
+    assert.equal(refused.code, 1)
+    assert.match(
+      refused.stderr,
+      /^deadpool: .*installed\.json, which tells what was installed, cannot be read; remove it, and/,
+    )
+    assert.equal(refused.stderr.split('\n').length, 2)
+  }
+})
+
 test('deadpool install says what it cannot do: no systemd, no passwd, a package, a link that leads out', async (context) => {
   const empty = makeFolder(context)
   const bare = await runBinary(['install', '--root', empty])
