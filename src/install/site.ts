@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, lstatSync, mkdirSync, realpathSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdirSync, realpathSync } from 'node:fs'
 import { dirname, join, resolve, sep } from 'node:path'
 
 /** Thrown for a step that cannot be done; what was done before stays. */
@@ -43,9 +43,10 @@ export function openSite({ root, isDry }: { root: string; isDry: boolean }, line
     did: (what, did) => say(what, isDry ? `would be ${did}` : did),
     at(inner) {
       const place = join(real, inner)
-      const above = realpathSync(findAbove(place))
-      if (above !== real && !above.startsWith(real === '/' ? '/' : real + sep))
-        throw new StepError(`${inner} leads out of ${real}, to ${above}: a link in it is not relative; mend that first`)
+      // What is there may be a link itself.
+      const end = realpathSync(existsSync(place) ? place : findAbove(place))
+      if (end !== real && !end.startsWith(real === '/' ? '/' : real + sep))
+        throw new StepError(`${inner} leads out of ${real}, to ${end}: a link in it is not relative; mend that first`)
       return place
     },
   }
@@ -62,11 +63,12 @@ function findAbove(path: string): string {
   return above
 }
 
-/** Makes a folder with all above it, as everybody may enter it. */
+/** Makes a folder with all above it; everybody may enter those that were not there, whatever the umask. */
 export function makeFolders(path: string): void {
   if (existsSync(path)) return
   makeFolders(dirname(path))
-  mkdirSync(path, { mode: 0o755 })
+  mkdirSync(path)
+  chmodSync(path, 0o755)
 }
 
 /** Runs a program of this host, without its output; undefined when it is not there. */

@@ -241,12 +241,31 @@ test('deadpool install says what it cannot do: no systemd, no passwd, a package,
   assert.match(led.stderr, / leads out of /)
   assert.deepEqual(readdirSync(elsewhere), [])
 
+  // As of an image whose links are meant for its own root.
+  const linked = makeRoot(context)
+  const passwd = join(elsewhere, 'passwd')
+  writeFileSync(passwd, 'root:x:0:0:root:/root:/bin/bash\n')
+  rmSync(join(linked, 'etc/passwd'))
+  symlinkSync(passwd, join(linked, 'etc/passwd'))
+  const misled = await runBinary(['install', '--root', linked])
+  assert.equal(misled.code, 1)
+  assert.match(misled.stderr, /^deadpool: \/etc\/passwd leads out of /)
+  assert.doesNotMatch(readFileSync(passwd, 'utf8'), /deadpool/)
+
   const none = await runBinary(['install', '--root', join(empty, 'none')])
   assert.equal(none.code, 1)
   assert.match(none.stderr, /none is not a folder; --root takes the root of another system/)
   const now = await runBinary(['install', '--root', empty, '--now'])
   assert.equal(now.code, 2)
   assert.match(now.stderr, /"--now" starts a service of this host/)
+})
+
+test('deadpool install makes folders that the service can enter, whatever the umask', (context) => {
+  const root = makeRoot(context)
+  execFileSync('sh', ['-c', 'umask 077; exec "$0" install --root "$1"', BINARY, root])
+  for (const folder of ['etc/deadpool', 'etc/deadpool/mod', 'usr/local/bin', 'usr/local/share/man/man1'])
+    assert.equal(statSync(join(root, folder)).mode & 0o777, 0o755, folder)
+  assert.equal(statSync(join(root, 'var/lib/deadpool')).mode & 0o777, 0o750)
 })
 
 test('deadpool install tells of a configuration that the service could not work by', async (context) => {
