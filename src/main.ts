@@ -228,16 +228,20 @@ function refuseByHand(): void {
  */
 function watch(): void {
   refuseByHand()
+  let watchman: Promise<WatchMan> | undefined
   // Ctrl-C reaches both processes; SpiderMan decides, and its end ends this one.
   process.on('SIGINT', () => undefined)
   process.on('SIGHUP', () => undefined)
-  process.on('SIGTERM', () => setTimeout(() => process.exit(0), 1500).unref())
+  process.on('SIGTERM', () => {
+    // What stops a whole group ends the programs of checks, too: that is not a word of their components.
+    void watchman?.then((started) => started.rest())
+    setTimeout(() => process.exit(0), 1500).unref()
+  })
   // Not by exit(), which a thread that waits for a hanging disk would hold; all that matters here is on disk already.
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
   const send = (message: WatchmanMessage) => {
     if (process.connected) process.send?.(message)
   }
-  let watchman: Promise<WatchMan> | undefined
   process.on('message', async (message: SpidermanMessage) => {
     const { startWatchMan } = await import('./watchman/watchman.ts')
     if (message.kind === 'start') watchman ??= startWatchMan(message, { send }, carried)

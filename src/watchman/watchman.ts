@@ -36,6 +36,8 @@ export interface Channel {
 export interface WatchMan {
   /** Goes on by another configuration, which SpiderMan validated: only what changed in it begins anew. */
   reload(message: ConfigMessage): void
+  /** Lets nothing count any more that a check under way comes to. */
+  rest(): void
   /** Writes down where it is, and closes the log. */
   stop(): Promise<void>
 }
@@ -158,6 +160,7 @@ export async function startWatchMan(start: ConfigMessage, channel: Channel, carr
       )
       notes.hurry()
     },
+    rest: () => roster.stop(),
     async stop() {
       roster.stop()
       stalls.stop()

@@ -53,6 +53,23 @@ test('Ctrl-C, which reaches both processes at once, stops them in order', async 
   )
 })
 
+test('a stop of the whole group leaves no flag of what was killed with it', async (context) => {
+  const probes = 'slow: { module: exec_probe, period: 0.2, query: { command: [sleep, "10"], timeout: 20 } }'
+  const deadpool = await startDeadPool(context, { probes })
+  const watcher = deadpool.watcherPid()
+  const [program] = await waitFor('the program', () => {
+    const children = childrenOf(watcher)
+    return children.length > 0 ? children : undefined
+  })
+  // A client that keeps its connection holds up the stop for half a second.
+  assert.equal((await deadpool.ask()).status, 200)
+  const stopping = deadpool.stop()
+  for (const pid of [watcher, program as number]) process.kill(pid, 'SIGTERM')
+  assert.equal((await stopping).code, 0)
+  assert.equal(existsSync(join(deadpool.folder, 'probe/slow.dead')), false)
+  assert.doesNotMatch(deadpool.output(), /slow is dead|WatchMan ended/)
+})
+
 test('a stop waits for no client that keeps its connection open', async (context) => {
   const deadpool = await startDeadPool(context, { probes: DEAD })
   const { connect } = await import('node:net')
