@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { isSea } from 'node:sea'
 import { isMainThread } from 'node:worker_threads'
@@ -101,6 +102,7 @@ async function execute(command: Command, predecessor: Predecessor | undefined): 
       return finish(await executeInFolder(command, { carried, env, cwd: process.cwd(), stdout, print }))
     }
     case 'run': {
+      showName()
       const surroundings = takeSurroundings(process.env)
       const loaded = load(command.config)
       const { run } = await import('./cli/run.ts')
@@ -118,6 +120,15 @@ async function execute(command: Command, predecessor: Predecessor | undefined): 
       upgrade = () => void running.upgrade().then((isDone) => isDone && stop('another process has taken over'))
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal))
     }
+  }
+}
+
+/** Lets `ps`, `pgrep` and `systemctl status` call the process by its name, which is `MainThread` in Node. */
+function showName(): void {
+  try {
+    writeFileSync('/proc/self/comm', 'deadpool')
+  } catch {
+    // It is but a name.
   }
 }
 
@@ -228,6 +239,7 @@ function refuseByHand(): void {
  */
 function watch(): void {
   refuseByHand()
+  process.title = 'deadpool: WatchMan'
   let watchman: Promise<WatchMan> | undefined
   // Ctrl-C reaches both processes; SpiderMan decides, and its end ends this one.
   process.on('SIGINT', () => undefined)

@@ -85,7 +85,9 @@ export function createService({ surroundings, examine, log }: ServiceOptions): S
     stopping() {
       endWatchdog()
       // What goes on is the service, though this process ends.
-      if (!isHandedOver) void notifier.say('STOPPING=1')
+      if (!isHandedOver) void notifier.say('STOPPING=1', 'STATUS=stopped')
+      // systemd shows the last status as long as the service is stopped: it must not be a verdict.
+      isReady = false
     },
   }
 }
