@@ -1,6 +1,6 @@
 import type { Server } from 'node:net'
 import type { Hono } from 'hono'
-import { type Address, type ListeningServer, listen } from './server.ts'
+import { type Address, type ListeningServer, listen, showPath } from './server.ts'
 
 /** What is answered by; it can change while everything goes on. */
 export interface AppSwitch extends Pick<Hono, 'fetch'> {
@@ -174,6 +174,8 @@ export function findMismatch({ host, port }: Address, actual: readonly Listening
     return (port === 0 || port === where.port) && isHost
   }
   if (actual.some(isMeant)) return undefined
-  const places = actual.map((where) => ('port' in where ? `${where.host} port ${where.port}` : where.socketPath))
+  const places = actual.map((where) =>
+    'port' in where ? `${where.host} port ${where.port}` : showPath(where.socketPath),
+  )
   return `WEB.host ${host} and WEB.port ${port} do not count: the service manager passed a socket of ${places.join(', ')}`
 }

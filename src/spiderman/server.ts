@@ -3,6 +3,7 @@ import type { Server as NetServer, Socket } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { PassedSocket } from '../systemd/surroundings.ts'
+import { findUnixPath } from './unix-path.ts'
 
 /** Thrown when the address cannot be listened on; the message says which and why. */
 export class ListenError extends Error {
@@ -18,10 +19,10 @@ export interface Address {
 export type ListenTarget = Address | PassedSocket | { server: NetServer }
 
 export interface ListeningServer {
-  /** `http://HOST:PORT`, with the port that was taken when the configured one is 0; or the path of a Unix socket. */
+  /** `http://HOST:PORT`, with the port that was taken when the configured one is 0; or `unix:PATH:` of a Unix socket, as nginx writes it. */
   url: string
-  /** Where it listens in fact: an address, or the path of a Unix socket. */
-  where: Address | { socketPath: string }
+  /** Where it listens in fact: an address, or the path of a Unix socket, if that is known. */
+  where: Address | { socketPath: string | undefined }
   /** What can be passed to another process. */
   server: NetServer
   /**
@@ -78,7 +79,7 @@ export async function listen(app: Pick<Hono, 'fetch'>, target: ListenTarget): Pr
   })
   const where = whereOf(server)
   return {
-    url: 'socketPath' in where ? where.socketPath : toUrl(where),
+    url: 'socketPath' in where ? `${showPath(where.socketPath)}:` : toUrl(where),
     where,
     server,
     dismissClients(next) {
@@ -100,8 +101,13 @@ export async function listen(app: Pick<Hono, 'fetch'>, target: ListenTarget): Pr
 
 function whereOf(server: Server): ListeningServer['where'] {
   const address = server.address()
-  if (address === null || typeof address === 'string') return { socketPath: address ?? 'a Unix socket without a name' }
+  if (address === null || typeof address === 'string') return { socketPath: address || findUnixPath(server) }
   return { host: address.address, port: address.port }
+}
+
+/** The path of a Unix socket for people; an abstract one is written as systemd writes it. */
+export function showPath(path: string | undefined): string {
+  return path === undefined ? 'a Unix socket without a name' : `unix:${path.replace(/^\0/, '@')}`
 }
 
 function toUrl({ host, port }: Address): string {

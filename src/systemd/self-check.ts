@@ -18,7 +18,9 @@ export async function checkSelf({ places, path, token, timeoutMs }: SelfCheck): 
   const headers = { authorization: `Bearer ${token}`, connection: 'close', host: 'localhost' }
   const isAnswered = new AbortController()
   const { signal } = isAnswered
-  const asked = places.flatMap(waysTo).map((way) => {
+  const ways = places.flatMap(waysTo)
+  if (ways.length === 0) return undefined // nothing that could be asked from here
+  const asked = ways.map((way) => {
     return ask({ ...way, path, method: 'HEAD', headers, agent: false, signal }, timeoutMs)
   })
   try {
@@ -37,7 +39,7 @@ export async function checkSelf({ places, path, token, timeoutMs }: SelfCheck): 
  * when this host has it no more, nobody else's DeadPool answers.
  */
 function waysTo(where: ListeningServer['where']): RequestOptions[] {
-  if (!('port' in where)) return [where]
+  if (!('port' in where)) return where.socketPath === undefined ? [] : [{ socketPath: where.socketPath }]
   const { port, host } = where
   if (host === '0.0.0.0') return [{ port, host: '127.0.0.1' }]
   // One that takes both may stand on a host without IPv6.
@@ -60,6 +62,8 @@ function ask(options: RequestOptions, timeoutMs: number): Promise<void> {
     })
     const timer = setTimeout(() => asking.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs)
     asking.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+      // Clients have rights, and folders, that DeadPool has not: that tells nothing of itself.
+      if (options.socketPath !== undefined && (code === 'EACCES' || code === 'ENOENT')) return resolve()
       const isAway = code === 'EADDRNOTAVAIL' && options.localAddress !== undefined
       const reason = isAway ? `this host has no address ${options.host} any more` : message
       reject(new Error(`SpiderMan does not answer: ${reason}`))

@@ -18,6 +18,7 @@ export interface PassedSocket {
 }
 
 const FIRST_FD = 3
+const MOST_SOCKETS = 1000
 
 const VARIABLES = [
   'LISTEN_FDS',
@@ -38,14 +39,16 @@ export function takeSurroundings(env: NodeJS.ProcessEnv, pid = process.pid): Ser
   for (const name of VARIABLES) delete env[name]
   const remarks: string[] = []
   const count = LISTEN_FDS === undefined ? 0 : Number(LISTEN_FDS)
-  const isForUs = Number(LISTEN_PID) === pid
-  if (count > 0 && !isForUs) {
+  const isCount = Number.isInteger(count) && count >= 0 && count <= MOST_SOCKETS
+  const isForUs = isCount && Number(LISTEN_PID) === pid
+  if (!isCount) remarks.push(`LISTEN_FDS=${LISTEN_FDS} is no number of sockets: no passed socket is used`)
+  else if (count > 0 && !isForUs) {
     remarks.push(
-      `the ${count} passed sockets are for process ${LISTEN_PID ?? 'nobody'}, not for this one (${pid}), and are left alone; a script in between has to "exec" deadpool`,
+      `LISTEN_FDS=${count} is for process ${LISTEN_PID ?? 'nobody'}, not for this one (${pid}): no passed socket is used; a script in between has to "exec" deadpool`,
     )
   }
   const names = LISTEN_FDNAMES.split(':')
-  const sockets = Array.from({ length: isForUs && Number.isInteger(count) ? count : 0 }, (_, index) => {
+  const sockets = Array.from({ length: isForUs ? count : 0 }, (_, index) => {
     return { fd: FIRST_FD + index, name: names[index] || 'unknown' }
   })
   const watchdogMs = Number(WATCHDOG_USEC) / 1000

@@ -168,10 +168,10 @@ test('sockets that are meant for another process are left alone, and that is sai
     env: { LISTEN_FDS: '1', LISTEN_PID: '1' },
   })
   await deadpool.becomes(503)
-  const remark = deadpool.log().find(({ message }) => message.startsWith('the 1 passed sockets'))
+  const remark = deadpool.log().find(({ message }) => message.startsWith('LISTEN_FDS=1 '))
   assert.match(
     remark?.message ?? '',
-    /are for process 1, not for this one \(\d+\), and are left alone; .* "exec" deadpool$/,
+    / is for process 1, not for this one \(\d+\): no passed socket is used; .* "exec" deadpool$/,
   )
 })
 

@@ -41,6 +41,11 @@ mkdir -p /etc/systemd/system/deadpool.socket.d
 printf '[Socket]\\nListenStream=\\nListenStream=9001\\n' >/etc/systemd/system/deadpool.socket.d/all.conf
 sysctl -qw net.ipv6.conf.all.disable_ipv6=1
 systemctl daemon-reload; systemctl start deadpool.socket deadpool; sleep 3; ask; show
+part 'Unix socket'; systemctl stop deadpool deadpool.socket
+printf '[Socket]\\nListenStream=\\nListenStream=/run/deadpool.sock\\n' >/etc/systemd/system/deadpool.socket.d/all.conf
+systemctl daemon-reload; systemctl start deadpool.socket deadpool; sleep 3
+curl -sS -w '[%{http_code}]\\n' -H "Authorization: Bearer $(token)" --unix-socket /run/deadpool.sock http://localhost/; show
+journalctl -u deadpool -o cat | grep 'unix:' | tail -1
 part names; ps -o comm=,args= -p $(systemctl show -p MainPID --value deadpool); ps -o args= --ppid $(systemctl show -p MainPID --value deadpool)
 part stopped; systemctl stop deadpool deadpool.socket; show
 `
@@ -86,6 +91,15 @@ test('under a systemd: readiness, status, watchdog, upgrade and a socket unit', 
   await context.test('a socket of both kinds feeds the watchdog where IPv6 is off', () => {
     assert.match(part('IPv6 off'), /^\[200\]$/m)
     assert.match(part('IPv6 off'), /^NRestarts=0$/m)
+  })
+  await context.test('a Unix socket is answered on, named and watched', () => {
+    // The probe of a fresh configuration asks the port, where nobody listens now.
+    assert.match(part('Unix socket'), /^\[503\]$/m)
+    assert.match(part('Unix socket'), /^NRestarts=0$/m)
+    assert.match(
+      part('Unix socket'),
+      / answers at unix:\/run\/deadpool\.sock:\/, on the passed socket deadpool\.socket/m,
+    )
   })
   await context.test('the processes are called by their names', () => {
     assert.match(part('names'), /^deadpool +\/usr\/local\/bin\/deadpool run --config \S+$/m)

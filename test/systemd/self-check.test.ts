@@ -53,7 +53,7 @@ test('checkSelf() says what does not answer', async (context) => {
   }
 })
 
-test('checkSelf() is content with one place of several, and with IPv4 where a host has no IPv6', async (context) => {
+test('checkSelf() is content with one place of several, with IPv4 where a host has no IPv6, and with what it cannot reach', async (context) => {
   const silent = await serve(context, { host: '127.0.0.1' }, () => {})
   const where = await serve(context, { host: '127.0.0.1' }, (_, response) => response.end())
   const away = { host: '192.0.2.1', port: 1 }
@@ -61,4 +61,7 @@ test('checkSelf() is content with one place of several, and with IPv4 where a ho
   assert.equal(await checkSelf({ places: [silent, away, where], ...asked, timeoutMs: 5000 }), undefined)
   assert.ok(performance.now() - beganMs < 2000)
   assert.equal(await checkSelf({ places: [{ ...where, host: '::' }], ...asked }), undefined)
+  for (const socketPath of [undefined, join(makeFolder(context), 'away')]) {
+    assert.equal(await checkSelf({ places: [{ socketPath }], ...asked }), undefined)
+  }
 })

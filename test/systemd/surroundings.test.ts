@@ -27,11 +27,15 @@ const scenarios = [
     found: {
       ...nothing,
       remarks: [
-        'the 1 passed sockets are for process 8, not for this one (7), and are left alone; a script in between has to "exec" deadpool',
+        'LISTEN_FDS=1 is for process 8, not for this one (7): no passed socket is used; a script in between has to "exec" deadpool',
       ],
     },
   },
-  { name: 'a count that is none', env: { LISTEN_FDS: 'x', LISTEN_PID: '7' }, found: nothing },
+  ...['x', '1.5', '-1', '1000000000'].map((count) => ({
+    name: `the count ${count}, which is none,`,
+    env: { LISTEN_FDS: count, LISTEN_PID: '7' },
+    found: { ...nothing, remarks: [`LISTEN_FDS=${count} is no number of sockets: no passed socket is used`] },
+  })),
   {
     name: 'a notify socket and a watchdog',
     env: { NOTIFY_SOCKET: '/run/n', WATCHDOG_USEC: '30000000', WATCHDOG_PID: '7' },
