@@ -1,13 +1,93 @@
-import { readFileSync, readlinkSync, realpathSync } from 'node:fs'
-import { basename, dirname } from 'node:path'
-import type { SpidermanNotes } from '../status/state-file.ts'
+import { realpathSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Carried } from '../carried/carried.ts'
+import { readBootId } from '../clock.ts'
+import { type LoadedConfig, loadConfig } from '../config/load.ts'
+import { answerWithin, FOLDER_TIMEOUT_MS } from '../status/answer-within.ts'
+import { readStartTicks } from '../status/process.ts'
+import { readSpidermanNotes, type SpidermanNotes } from '../status/state-file.ts'
+import { checkConfig } from './check-config.ts'
+import { fail, failForDisk, type Printout } from './place.ts'
+
+export interface AskOptions {
+  carried: Carried
+  /** The configuration that was found or named, unless only the status folder was. */
+  config: string | undefined
+}
+
+/** What the running DeadPool is asked for by a signal. */
+export interface Request {
+  signal: NodeJS.Signals
+  /** What was asked for, as a noun, and what came of it when that failed. */
+  what: string
+  failure: string
+  timeoutMs: number
+  /** What its notes say of it by now, in the light of the ones before; undefined while they say nothing. */
+  answerOf(now: SpidermanNotes, before: SpidermanNotes): Printout | undefined
+}
+
+const LOOK_MS = 100
+
+/**
+ * Asks the DeadPool that works with this status folder for something, and waits for its word. A configuration with
+ * mistakes is refused before anybody is asked.
+ *
+ * @throws ConfigError with every mistake
+ */
+export async function askRunning(folder: string, request: Request, options: AskOptions): Promise<Printout> {
+  const { carried, config } = options
+  try {
+    const notes = await answerWithin(FOLDER_TIMEOUT_MS, readSpidermanNotes(folder))
+    const fault = findFault(folder, notes, config)
+    if (fault !== undefined || !notes) return fail(fault ?? '')
+    const loaded = await checkRunning(notes, carried)
+    process.kill(notes.pid, request.signal)
+    // By a changed configuration the notes move with the folder.
+    return await waitForWord([...new Set([folder, loaded.config.watchman.statusFolder])], notes, request)
+  } catch (error) {
+    return failForDisk(request.failure, folder, error)
+  }
+}
+
+async function waitForWord(folders: string[], before: SpidermanNotes, request: Request): Promise<Printout> {
+  const { what, timeoutMs, answerOf } = request
+  const endMs = performance.now() + timeoutMs
+  while (performance.now() < endMs) {
+    await sleep(LOOK_MS)
+    const isGone = findProcess(before) === 'gone'
+    let isInherited = false
+    for (const folder of folders) {
+      const notes = await answerWithin(FOLDER_TIMEOUT_MS, readSpidermanNotes(folder))
+      const answer = notes && answerOf(notes, before)
+      if (answer) return answer
+      isInherited ||= notes !== undefined && isHeir(notes, before)
+    }
+    if (isGone && !isInherited) return fail(`process ${before.pid} ended, and no other has taken over; see its log`)
+  }
+  return fail(`process ${before.pid} did not say within ${timeoutMs / 1000} s how the ${what} went; see its log`)
+}
+
+/** Whether these notes are of a process that took over from the one of those before. */
+export function isHeir({ pid, predecessor }: SpidermanNotes, before: SpidermanNotes): boolean {
+  return predecessor?.pid === before.pid && pid !== before.pid
+}
+
+/** @throws ConfigError with every mistake in what DeadPool would load now */
+async function checkRunning({ config }: SpidermanNotes, carried: Carried): Promise<LoadedConfig> {
+  const loaded = loadConfig(config)
+  process.chdir(dirname(config)) // to which the modules' paths are relative
+  await checkConfig(withoutTokens(loaded), carried)
+  return loaded
+}
+
+/** The running DeadPool has an environment and rights of its own, and says itself what is wrong with its tokens. */
+function withoutTokens(loaded: LoadedConfig): LoadedConfig {
+  return { ...loaded, problems: loaded.problems.filter(({ path }) => path[1] !== 'access_token') }
+}
 
 /** Why the DeadPool that left these notes cannot be asked for anything; undefined when it can. */
-export function findFault(
-  folder: string,
-  notes: SpidermanNotes | undefined,
-  config: string | undefined,
-): string | undefined {
+function findFault(folder: string, notes: SpidermanNotes | undefined, config: string | undefined): string | undefined {
   const hint = 'if probe_status_folder was changed, name the former one by "--folder DIR"'
   if (!notes) return `DeadPool is not running: it left no notes in ${folder}; ${hint}`
   if (config !== undefined && resolveLinks(config) !== resolveLinks(notes.config)) {
@@ -19,36 +99,24 @@ export function findFault(
     case 'forbidden':
       return `process ${notes.pid} belongs to another user; do it as that user or as root`
     case 'other':
-      return `DeadPool is not running: process ${notes.pid} is another program by now`
+      return `DeadPool is not running: process ${notes.pid} is another program by now, unless DeadPool runs in another container; then do it there`
     case 'ours':
       return undefined
   }
 }
 
-/**
- * Whether a process is the DeadPool that left the notes: it runs a program of this one's name, and it either stands in
- * the folder of that configuration or began before the notes did. A signal must not reach whoever got its number since.
- */
-export function findProcess({ pid, config, startedMs }: SpidermanNotes): 'ours' | 'other' | 'gone' | 'forbidden' {
+/** Whether a process is the one that left the notes: a signal must not reach whoever got its number since. */
+function findProcess({ pid, boot, startTicks }: SpidermanNotes): 'ours' | 'other' | 'gone' | 'forbidden' {
   try {
     process.kill(pid, 0)
-    // As ExecReload= of a unit: systemd vouches for its main process, which the unit hides from this one's sight.
-    if (process.env.MAINPID === String(pid)) return 'ours'
-    const program = readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, '')
-    if (basename(program) !== basename(process.execPath)) return 'other'
-    const stands = readlinkSync(`/proc/${pid}/cwd`) === resolveLinks(dirname(config))
-    return stands || startOf(pid) < startedMs ? 'ours' : 'other'
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    return code === 'EPERM' || code === 'EACCES' ? 'forbidden' : 'gone'
+    return (error as NodeJS.ErrnoException).code === 'EPERM' ? 'forbidden' : 'gone'
   }
-}
-
-/** When a process began, in milliseconds of the wall clock (proc(5): field 22 of stat, in ticks of 10 ms). */
-function startOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  const bootSeconds = Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1])
-  return bootSeconds * 1000 + Number(fields[19]) * 10
+  // As ExecReload= of a unit: systemd vouches for its main process, which the unit hides from this one's sight.
+  if (process.env.MAINPID === String(pid)) return 'ours'
+  const ticks = readStartTicks(pid)
+  if (boot !== readBootId() || ticks === undefined) return 'gone'
+  return ticks === startTicks ? 'ours' : 'other'
 }
 
 function resolveLinks(path: string): string {

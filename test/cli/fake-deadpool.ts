@@ -12,8 +12,13 @@ process.on('SIGHUP', async () => {
   await sleep(150)
   const notes = await readSpidermanNotes(folder)
   if (!notes) throw new Error('there are no notes')
-  const mistakes = mode === 'fine' ? [] : ['deadpool.yml:1:1 WEB: is wrong']
-  await writeSpidermanNotes(nextFolder, { ...notes, reload: { atMs: Date.now(), mistakes } })
+  const mistakes = mode === 'mistakes' ? ['deadpool.yml:1:1 WEB: is wrong'] : []
+  const reload = { atMs: Date.now(), mistakes }
+  if (mode !== 'hands over') return writeSpidermanNotes(nextFolder, { ...notes, reload })
+  const { pid, version } = notes
+  const heir = { ...notes, pid: pid + 1, predecessor: { pid, version } }
+  await writeSpidermanNotes(folder, heir)
+  setTimeout(() => void writeSpidermanNotes(folder, { ...heir, reload }), 300)
 })
 setInterval(() => undefined, 1000)
 process.send?.('ready')

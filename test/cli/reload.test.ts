@@ -6,6 +6,9 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { carried } from '#carried'
 import { reload } from '../../src/cli/reload.ts'
+import { upgrade } from '../../src/cli/upgrade.ts'
+import { readBootId } from '../../src/clock.ts'
+import { readStartTicks } from '../../src/status/process.ts'
 import { type SpidermanNotes, writeSpidermanNotes } from '../../src/status/state-file.ts'
 import { makeFolder } from './notes.ts'
 
@@ -34,7 +37,9 @@ function endWith(context: TestContext, child: ChildProcess): void {
 }
 
 function writeSpiderman(folder: string, notes: Partial<SpidermanNotes> & Pick<SpidermanNotes, 'pid' | 'config'>) {
-  const common = { startedMs: Date.now(), version: '0.1.0', url: 'http://127.0.0.1:9001/', loadedMs: Date.now() }
+  const identity = { boot: readBootId(), startTicks: readStartTicks(notes.pid) ?? 0 }
+  const times = { startedMs: Date.now(), loadedMs: Date.now() }
+  const common = { ...identity, ...times, version: '0.1.0', url: 'http://127.0.0.1:9001/' }
   return writeSpidermanNotes(folder, { ...common, ...notes })
 }
 
@@ -76,7 +81,10 @@ test('reload() tells of a DeadPool that says nothing, and of one that ends', asy
   assert.deepEqual([silence.code, silence.err], [1, `deadpool: ${said}\n`])
   const ends = await setUp(context, 'ends')
   const end = await reload(ends.folder, { carried, config: undefined })
-  assert.deepEqual([end.code, end.err], [1, `deadpool: process ${ends.child.pid} ended meanwhile; see its log\n`])
+  assert.deepEqual(
+    [end.code, end.err],
+    [1, `deadpool: process ${ends.child.pid} ended, and no other has taken over; see its log\n`],
+  )
 })
 
 test('reload() without a DeadPool says so', async (context) => {
@@ -100,25 +108,33 @@ test('reload() without a DeadPool says so', async (context) => {
   assert.equal(code, 1)
 })
 
-test('reload() sends no signal to whoever got the number of the process since', async (context) => {
-  const home = makeFolder(context)
-  const folder = join(home, 'probe')
-  const notOurs = async (child: ChildProcess, startedMs: number) => {
-    await writeSpiderman(folder, { pid: child.pid as number, config: join(home, 'deadpool.yml'), startedMs })
-    const { err, code } = await reload(folder, { carried, config: undefined })
-    const said = `deadpool: DeadPool is not running: process ${child.pid} is another program by now\n`
-    assert.deepEqual([err, code], [said, 1])
-    assert.equal(child.exitCode ?? child.signalCode, null)
+test('reload() and upgrade() send no signal to whoever got the number of the process since', async (context) => {
+  const { file, folder, child } = await setUp(context, 'ends')
+  const pid = child.pid as number
+  const startTicks = readStartTicks(pid) as number
+  // It stands in the same folder and runs the same program, as any other command of this program may.
+  const cases = [
+    {
+      notes: { startTicks: startTicks - 1 },
+      said: /^deadpool: DeadPool is not running: process \d+ is another program/,
+    },
+    { notes: { boot: 'another run' }, said: /^deadpool: DeadPool is not running: process \d+, .*, has ended\n$/ },
+  ]
+  for (const { notes, said } of cases) {
+    await writeSpiderman(folder, { pid, config: file, ...notes })
+    for (const ask of [reload, upgrade]) {
+      const { err, code } = await ask(folder, { carried, config: undefined })
+      assert.match(err ?? '', said)
+      assert.equal(code, 1)
+    }
   }
-  const sleeper = spawn('sleep', ['60'], { cwd: home })
-  endWith(context, sleeper)
-  await once(sleeper, 'spawn')
-  await notOurs(sleeper, Date.now() + 5000)
-  // Another DeadPool: it began after the notes, and stands elsewhere.
-  const other = fork(FAKE, [folder, folder, 'ends'], { cwd: '/' })
-  endWith(context, other)
-  await once(other, 'message')
-  await notOurs(other, Date.now() - 60_000)
+  assert.equal(child.exitCode ?? child.signalCode, null)
+})
+
+test('reload() of a DeadPool that is being replaced is answered by the one that takes over', async (context) => {
+  const { file, folder } = await setUp(context, 'hands over')
+  const { out, code } = await reload(folder, { carried, config: undefined })
+  assert.deepEqual([out, code], [`reloaded: DeadPool works by ${file} as it is now\n`, 0])
 })
 
 test('reload() goes by the configuration that DeadPool works by', async (context) => {
