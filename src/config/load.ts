@@ -127,7 +127,7 @@ export function refuseMistakes({ format }: LoadedConfig, problems: readonly Prob
 function shorten(file: string): string {
   if (process.cwd() === '/') return file
   const path = relative(process.cwd(), file)
-  return path === '' || path.startsWith('..') ? file : path
+  return path === '' || path.startsWith('..') || `/${path}` === file ? file : path
 }
 
 function createFormat(shownFile: string, source: Source): LoadedConfig['format'] {
