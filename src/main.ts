@@ -106,8 +106,12 @@ async function execute(command: Command, predecessor: Predecessor | undefined): 
       const surroundings = takeSurroundings(process.env)
       const loaded = load(command.config)
       const { run } = await import('./cli/run.ts')
-      let reload = () => {} // what is being started has the present configuration already
-      let upgrade = () => {} // and is the present program
+      let isReloadDue = false // the configuration is loaded already, and may change until DeadPool is at work
+      let reload = () => {
+        isReloadDue = true
+      }
+      let upgrade = () => {} // what is being started is the present program
+      refuseDebugger()
       process.on('SIGHUP', () => reload())
       process.on('SIGUSR2', () => upgrade())
       const running = await run(loaded, carried, {
@@ -115,10 +119,11 @@ async function execute(command: Command, predecessor: Predecessor | undefined): 
         predecessor,
         program: { file: programFile(), args: programArgs },
       })
-      const stop = (reason: string) => void running.stop(reason).finally(() => end(0, running.isDiskHanging()))
+      const endAfter = (ending: Promise<unknown>) => void ending.finally(() => end(0, running.isDiskHanging()))
       reload = () => void running.reload()
-      upgrade = () => void running.upgrade().then((isDone) => isDone && stop('another process has taken over'))
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal))
+      upgrade = () => void running.upgrade().then((isDone) => isDone && endAfter(running.retire()))
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => endAfter(running.stop(signal)))
+      if (isReloadDue) reload()
     }
   }
 }
@@ -218,7 +223,7 @@ function explain(error: unknown): readonly string[] {
   if (error instanceof ConfigError) return error.lines
   if (!(error instanceof Error)) return [String(error)]
   // These speak to operators: where they come from in the program does not matter.
-  const isExpected = ['UsageError', 'ListenError', 'FolderTakenError'].includes(error.name)
+  const isExpected = ['UsageError', 'ListenError', 'FolderTakenError', 'UpgradeError'].includes(error.name)
   return [isExpected ? error.message : (error.stack ?? error.message)]
 }
 
@@ -233,6 +238,11 @@ function refuseByHand(): void {
   process.exit(2)
 }
 
+/** By SIGUSR1 Node would open its debugger, to every user of this host, and it is mistaken easily for SIGUSR2. */
+function refuseDebugger(): void {
+  process.on('SIGUSR1', () => undefined)
+}
+
 /**
  * The life of the watcher: it waits for SpiderMan's configuration, and ends when SpiderMan is gone. It never forks: a
  * watcher that is not somebody's child refuses to start.
@@ -241,6 +251,7 @@ function watch(): void {
   refuseByHand()
   process.title = 'deadpool: WatchMan'
   let watchman: Promise<WatchMan> | undefined
+  refuseDebugger()
   // Ctrl-C reaches both processes; SpiderMan decides, and its end ends this one.
   process.on('SIGINT', () => undefined)
   process.on('SIGHUP', () => undefined)

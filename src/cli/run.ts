@@ -7,6 +7,7 @@ import { ListenError } from '../spiderman/server.ts'
 import { type Origin, startSpiderMan, type ValidConfig } from '../spiderman/spiderman.ts'
 import { answerWithin, FOLDER_TIMEOUT_MS, NO_ANSWER } from '../status/answer-within.ts'
 import { describeFault } from '../status/reader.ts'
+import type { Heir } from '../upgrade/successor.ts'
 import { validateProbes } from './validate.ts'
 
 /** A DeadPool at work. */
@@ -17,8 +18,10 @@ export interface Running {
   reload(): Promise<void>
   /** Lets another process take over; tells whether it did, and this one is only to be stopped. */
   upgrade(): Promise<boolean>
-  /** Stops both processes; flags stay as they are. */
-  stop(reason: string): Promise<void>
+  /** Ends this process, after another one has taken over. */
+  retire(): Promise<void>
+  /** Stops both processes, and one that is just taking over, or has; flags stay as they are. */
+  stop(reason: string): Promise<unknown>
 }
 
 /**
@@ -31,12 +34,15 @@ export async function run(loaded: LoadedConfig, carried: Carried, origin: Origin
   const spiderman = await startSpiderMan(await validate(loaded, carried), carried, origin)
   /** Reloads and upgrades, one after the other. */
   let last: Promise<unknown> = Promise.resolve()
-  let waitingReloads = 0
-  let heir: number | undefined
+  let upgrading: Promise<unknown> = Promise.resolve()
+  let heir: Heir | undefined
+  const ending = new AbortController()
+  let ended: Promise<void> | undefined
+  let stopped: Promise<unknown> | undefined
 
   async function reloadOnce(): Promise<void> {
-    waitingReloads--
-    if (heir !== undefined) return
+    // Who asks for a reload means what runs from now on.
+    if (heir) return pass(heir.pid, 'SIGHUP')
     spiderman.noteReloading()
     const mistakes = await follow().catch((error: unknown) => explainRefusal(error))
     for (const line of mistakes) spiderman.log.error(line)
@@ -50,27 +56,48 @@ export async function run(loaded: LoadedConfig, carried: Carried, origin: Origin
   }
 
   async function upgradeOnce(): Promise<boolean> {
-    if (heir !== undefined) return false // asked for twice: the first one has done it
-    heir = await spiderman.upgrade()
-    // Who asked for a reload meanwhile means what runs from now on.
-    if (heir !== undefined && waitingReloads > 0) process.kill(heir, 'SIGHUP')
+    if (heir || ending.signal.aborted) return false // asked for twice: the first one has done it
+    heir = await spiderman.upgrade(ending.signal)
     return heir !== undefined
+  }
+
+  /** Once, whoever asks. */
+  function end(reason: string): Promise<void> {
+    ended ??= spiderman.stop(reason)
+    return ended
   }
 
   return {
     isDiskHanging: spiderman.isDiskHanging,
     reload() {
-      waitingReloads++
       const reloading = last.then(reloadOnce)
       last = reloading
       return reloading
     },
     upgrade() {
-      const upgrading = last.then(upgradeOnce)
-      last = upgrading
-      return upgrading
+      const once = last.then(upgradeOnce)
+      last = once
+      upgrading = once
+      return once
     },
-    stop: spiderman.stop,
+    async retire() {
+      await end('another process has taken over')
+      await stopped
+    },
+    stop(reason) {
+      ending.abort()
+      stopped ??= Promise.all([end(reason), upgrading.then(() => heir?.stop())])
+      return stopped
+    },
+  }
+}
+
+/** Passes on a signal to a process that may be gone by now. */
+function pass(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // Then there is nobody whom the signal could be meant for.
   }
 }
 

@@ -123,9 +123,8 @@ export function refuseMistakes({ format }: LoadedConfig, problems: readonly Prob
   if (refused.length > 0) throw new ConfigError(format(refused))
 }
 
-/** The file's path as people would write it from where they are, which in the root is from there. */
+/** The file's path as people would write it from where they are. */
 function shorten(file: string): string {
-  if (process.cwd() === '/') return file
   const path = relative(process.cwd(), file)
   return path === '' || path.startsWith('..') || `/${path}` === file ? file : path
 }

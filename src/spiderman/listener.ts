@@ -34,6 +34,8 @@ export interface Listener {
   handOn(): HandedOn
   /** Lets no client keep its connection any more, and waits until none does, for at most half a second. */
   drain(): Promise<void>
+  /** Lets clients keep their connections again. */
+  welcome(): void
   /** Lets requests in flight finish, for at most a second. */
   close(): Promise<void>
 }
@@ -128,6 +130,7 @@ export async function createListener(
       return { sockets: [{ name: '', server: server.server }], address: { host, port } }
     },
     drain: () => drainAll([server, ...former.keys()]),
+    welcome: () => server.dismissClients(false),
     async close() {
       for (const { timer } of former.values()) clearTimeout(timer)
       await closeAll([server, ...former.keys()])
@@ -145,6 +148,9 @@ export function createGivenListener(given: readonly { name: string; server: List
     moveTo: () => Promise.resolve(),
     handOn: () => ({ sockets: given.map(({ name, server: { server } }) => ({ name, server })), address: undefined }),
     drain: () => drainAll(servers),
+    welcome() {
+      for (const each of servers) each.dismissClients(false)
+    },
     close: () => closeAll(servers),
   }
 }

@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { Carried } from '../carried/carried.ts'
 import { readClocks } from '../clock.ts'
@@ -17,11 +18,11 @@ import { createService } from '../systemd/service.ts'
 import { passOn, type ServiceSurroundings } from '../systemd/surroundings.ts'
 import type { Handover } from '../upgrade/messages.ts'
 import type { Predecessor } from '../upgrade/predecessor.ts'
-import { handOver, type Program, UpgradeError } from '../upgrade/successor.ts'
+import { type Heir, handOver, type Program, UpgradeError } from '../upgrade/successor.ts'
 import { isFresh } from '../verdict/restore.ts'
 import type { Report } from '../verdict/standing.ts'
 import { ACTIVITY_FD, openActivityFile } from '../watchman/activity.ts'
-import { ROLE_VARIABLE, WATCHMAN_ROLE } from '../watchman/messages.ts'
+import { ROLE_VARIABLE, WATCHMAN_ROLE, type WatchmanMessage } from '../watchman/messages.ts'
 import { type Assignment, createSupervisor, distrustFlag } from '../watchman/supervisor.ts'
 import { createVerdictSource, type VerdictSource } from './evidence.ts'
 import { createAppSwitch, createGivenListener, createListener, findMismatch, type Listener } from './listener.ts'
@@ -56,13 +57,17 @@ export interface SpiderMan {
    * Starts the program again, and lets the new process take over; no request fails meanwhile. If it does, this one is only
    * to be stopped; if not, the log says why, and everything is as before.
    *
+   * @param signal aborted when this process is to stop meanwhile
    * @returns the process that has taken over
    */
-  upgrade(): Promise<number | undefined>
+  upgrade(signal: AbortSignal): Promise<Heir | undefined>
   log: ProcessLog
   /** Stops both processes; flags stay as they are. */
   stop(reason: string): Promise<void>
 }
+
+/** What the process runs that is being forked, which is what this one runs (proc(5)). */
+const OWN_PROGRAM = '/proc/self/exe'
 
 /** The verdict is looked at this often even if nobody asks, so that the log tells when it turned. */
 const LOOK_MS = 1000
@@ -110,7 +115,7 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
     describeActivity,
     onMessage(message) {
       round.note(message)
-      predecessor?.relay(message)
+      predecessor?.relay(relayed(message))
     },
     log,
   })
@@ -120,21 +125,25 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
   const app = createAppSwitch(openResponder())
   const service = createService({ surroundings, examine, log })
   // Listening comes before the fork: a port in use must not leave a watcher behind.
-  const listener = await openListener()
-  watcher.launch()
+  const listener = predecessor && handover ? await takeOver(handover, predecessor) : await openListener()
+  if (!predecessor) watcher.launch()
   let writing = Promise.resolve()
-  Object.assign(notes, { url: addressOf() })
-  // Until it is ready, the one before is the one to turn to.
   if (handover) notes.predecessor = { pid: handover.pid, version: handover.version }
-  else void writeNotes({})
+  const noting = writeNotes({ url: addressOf() })
   const looking = setInterval(look, LOOK_MS)
   log.info(`DeadPool ${carried.version} answers at ${addressOf()}${tellOrigin()}`, { config: config.file })
-  service.starting(roundMs)
-  void becomeReady()
+  if (predecessor) {
+    // The one before ends only then, and whoever asked for this looks for the notes when it has.
+    await answerWithin(FOLDER_TIMEOUT_MS, noting).catch(() => undefined)
+    predecessor.ready(carried.version)
+    becomeReady()
+  } else {
+    service.starting(roundMs)
+    void round.isOverWithin(roundMs).then(becomeReady)
+  }
 
   async function openListener(): Promise<Listener> {
     const { sockets } = surroundings
-    if (handover && predecessor) return takeOver(handover, predecessor)
     if (sockets.length === 0) return createListener(app, config.web)
     const servers = await Promise.all(sockets.map((socket) => listen(app, socket)))
     const mismatch = findMismatch(
@@ -149,6 +158,10 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
     // What can fail comes before the sockets: from then on requests come.
     const isMoved = address && !isDeepStrictEqual(address, { host: config.web.host, port: config.web.port })
     const moved = isMoved ? await createListener(app, config.web) : undefined
+    watcher.launch()
+    if (!(await round.isOverWithin(roundMs))) {
+      throw new UpgradeError(['the WatchMan of the new process says nothing; its log may tell why'])
+    }
     const opening: Promise<{ name: string; server: ListeningServer }>[] = []
     await from.takeSockets((name, server) => {
       opening.push(listen(app, { server }).then((opened) => ({ name, server: opened })))
@@ -169,15 +182,14 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
     return `, on ${names.length === 1 ? 'the passed socket' : 'the passed sockets'} ${names.join(', ')}${from}`
   }
 
-  async function becomeReady(): Promise<void> {
-    const isHeard = await round.isOverWithin(roundMs)
-    if (predecessor && !isHeard) {
-      return predecessor.fail(['the WatchMan of the new process says nothing; its log may tell why'])
-    }
-    if (predecessor) await writeNotes({})
-    predecessor?.ready(carried.version)
+  function becomeReady(): void {
     service.ready()
     look()
+  }
+
+  /** What the one before is told, which answers by the flags of its own folder: none of this one's stands there. */
+  function relayed(message: WatchmanMessage): WatchmanMessage {
+    return message.kind === 'report' && formerFolder !== undefined ? { ...message, isFlagged: false } : message
   }
 
   function look(): void {
@@ -248,17 +260,21 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
       service.reloaded()
       void writeNotes({ reload: { atMs: Date.now(), mistakes: [...mistakes] } })
     },
-    async upgrade() {
+    async upgrade(signal) {
       const { file } = program
       log.info(`an upgrade begins: ${file} is started, to take over from this process (${process.pid})`)
       try {
         // Under this number its end is the end of all others, as in a container.
         if (process.pid === 1) throw new UpgradeError(['process 1 cannot be replaced while it runs; restart it'])
-        const { pid = 0 } = await handOver({
+        const heir = await handOver({
           program: { file, args: program.args(config.file) },
           env: { ...process.env, ...passOn(surroundings) },
           rest: watcher.stop,
-          goOn: watcher.launch,
+          recede: listener.drain,
+          goOn() {
+            listener.welcome()
+            watcher.launch()
+          },
           handover: () => ({
             pid: process.pid,
             version: carried.version,
@@ -267,11 +283,13 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
           }),
           handOn: listener.handOn,
           onReport: watcher.overhear,
+          signal,
         })
-        await service.handTo(pid)
-        return pid
+        await service.handTo(heir.pid)
+        return heir
       } catch (error) {
         const faults = error instanceof UpgradeError ? error.reasons : [`the upgrade failed: ${error}`]
+        if (signal.aborted) return undefined
         for (const fault of faults) log.error(fault)
         log.error('no other process has taken over; everything goes on as before')
         void writeNotes({ upgrade: { atMs: Date.now(), faults: [...faults] } })
@@ -385,6 +403,8 @@ function forkWatchMan(probeCount: number, activityFd: number | undefined) {
   const stdio: ('pipe' | 'inherit' | 'ipc' | number)[] = ['pipe', 'inherit', 'inherit', 'ipc']
   if (activityFd !== undefined) stdio[ACTIVITY_FD] = activityFd
   const child = fork(script, [], {
+    // The file that this process runs, though another one stands at its path by now: of another version, or broken.
+    ...(existsSync(OWN_PROGRAM) ? { execPath: OWN_PROGRAM, argv0: process.execPath } : {}),
     env: { UV_THREADPOOL_SIZE: String(threads), ...process.env, [ROLE_VARIABLE]: WATCHMAN_ROLE },
     stdio,
   })

@@ -28,13 +28,17 @@ export interface Handover {
 
 /** What the process that takes over says, in this order. */
 export type SuccessorMessage =
+  /** It is a DeadPool that is starting. */
+  | { kind: 'started' }
   /** The configuration is good: WatchMan may be stopped. From `begin` on it needs at most so long to be ready. */
   | { kind: 'prepared'; readyWithinMs: number }
-  /** It can answer: the sockets may come. */
+  /** Its first round of checks is done, and it can answer: the sockets may come. */
   | { kind: 'open' }
-  /** It answers, and its first round of checks is done. */
+  /** It answers. */
   | { kind: 'ready'; version: string }
   /** At any time: it cannot go on. */
   | { kind: 'failed'; reasons: string[] }
-  /** From `open` on: what its WatchMan said, since both processes answer for a while. */
+  /** From `begin` on: what its WatchMan said, since the other process still answers. */
   | Extract<WatchmanMessage, { kind: 'report' }>
+  /** From `begin` on: its WatchMan said something else. */
+  | { kind: 'heartbeat' }

@@ -6,7 +6,10 @@ import type { Handover, PredecessorMessage, SuccessorMessage } from './messages.
 export interface Predecessor {
   /** Says that everything is prepared; resolves when its WatchMan has ended. */
   begin(readyWithinMs: number): Promise<Handover>
-  /** Says that requests can be answered, and gives each socket as it comes; resolves when all are there. */
+  /**
+   * Says that requests can be answered, and gives each socket as it comes; resolves when all are there. Until then the
+   * other process answers alone, and nothing is lost if this one ends.
+   */
   takeSockets(onSocket: (name: string, server: Server) => void): Promise<void>
   /** Passes on what WatchMan said. */
   relay(message: WatchmanMessage): void
@@ -29,6 +32,7 @@ export function openPredecessor(): Predecessor {
     // Without a pause: the socket accepts already, and what comes must not meet a server that has no answers.
     if (message.kind === 'socket') onSocket(message.name, handle, message.left)
   })
+  send({ kind: 'started' })
   // Without sockets there is nothing to go on with.
   process.once('disconnect', () => hasSockets || process.kill(process.pid, 'SIGKILL'))
 
@@ -48,9 +52,7 @@ export function openPredecessor(): Predecessor {
         }
         send({ kind: 'open' })
       }),
-    relay(message) {
-      if (message.kind === 'report') send(message)
-    },
+    relay: (message) => send(message.kind === 'report' ? message : { kind: 'heartbeat' }),
     ready: (version) => send({ kind: 'ready', version }),
     fail: (reasons) => new Promise((resolve) => send({ kind: 'failed', reasons: [...reasons] }, resolve)),
   }
