@@ -6,6 +6,7 @@ import { ConfigError } from '../config/problem.ts'
 import { ListenError } from '../spiderman/server.ts'
 import { type Origin, startSpiderMan, type ValidConfig } from '../spiderman/spiderman.ts'
 import { answerWithin, FOLDER_TIMEOUT_MS, NO_ANSWER } from '../status/answer-within.ts'
+import { FolderTakenError } from '../status/claim.ts'
 import { describeFault } from '../status/reader.ts'
 import type { Heir } from '../upgrade/successor.ts'
 import { validateProbes } from './validate.ts'
@@ -103,7 +104,7 @@ function pass(pid: number, signal: NodeJS.Signals): void {
 
 function explainRefusal(error: unknown): string[] {
   if (error instanceof ConfigError) return [...error.lines]
-  if (error instanceof ListenError) return [error.message]
+  if (error instanceof ListenError || error instanceof FolderTakenError) return [error.message]
   return [`the reload failed: ${error instanceof Error ? (error.stack ?? error.message) : error}`]
 }
 

@@ -1,6 +1,6 @@
 import type { Server } from 'node:net'
 import type { Hono } from 'hono'
-import { type Address, type ListeningServer, listen, showPath } from './server.ts'
+import { type Address, type Connection, type ListeningServer, listen, showPath } from './server.ts'
 
 /** What is answered by; it can change while everything goes on. */
 export interface AppSwitch extends Pick<Hono, 'fetch'> {
@@ -34,8 +34,10 @@ export interface Listener {
   handOn(): HandedOn
   /** Lets no client keep its connection any more, and waits until none does, for at most half a second. */
   drain(): Promise<void>
-  /** Lets clients keep their connections again. */
-  welcome(): void
+  /** Accepts no more connections, and gives away those that clients keep, for at most half a second. */
+  giveAway(give: (connection: Connection) => Promise<void>): Promise<void>
+  /** Goes on with a connection that another process accepted. */
+  take(connection: Connection): void
   /** Lets requests in flight finish, for at most a second. */
   close(): Promise<void>
 }
@@ -130,7 +132,8 @@ export async function createListener(
       return { sockets: [{ name: '', server: server.server }], address: { host, port } }
     },
     drain: () => drainAll([server, ...former.keys()]),
-    welcome: () => server.dismissClients(false),
+    giveAway: (give) => giveAllAway([server, ...former.keys()], give),
+    take: (connection) => server.take(connection),
     async close() {
       for (const { timer } of former.values()) clearTimeout(timer)
       await closeAll([server, ...former.keys()])
@@ -148,15 +151,21 @@ export function createGivenListener(given: readonly { name: string; server: List
     moveTo: () => Promise.resolve(),
     handOn: () => ({ sockets: given.map(({ name, server: { server } }) => ({ name, server })), address: undefined }),
     drain: () => drainAll(servers),
-    welcome() {
-      for (const each of servers) each.dismissClients(false)
-    },
+    giveAway: (give) => giveAllAway(servers, give),
+    take: first.take,
     close: () => closeAll(servers),
   }
 }
 
 async function drainAll(servers: readonly ListeningServer[]): Promise<void> {
   await Promise.all(servers.map((each) => each.drain()))
+}
+
+async function giveAllAway(
+  servers: readonly ListeningServer[],
+  give: (connection: Connection) => Promise<void>,
+): Promise<void> {
+  await Promise.all(servers.map((each) => each.giveAway(give)))
 }
 
 async function closeAll(servers: readonly ListeningServer[]): Promise<void> {

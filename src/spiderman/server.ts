@@ -1,5 +1,5 @@
 import type { Server } from 'node:http'
-import type { Server as NetServer, Socket } from 'node:net'
+import { Server as NetServer, Socket, type SocketConstructorOpts } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { PassedSocket } from '../systemd/surroundings.ts'
@@ -32,8 +32,18 @@ export interface ListeningServer {
   dismissClients(isDismissed: boolean): void
   /** Dismisses the clients, and waits until none that keeps its connection is left, for at most half a second. */
   drain(): Promise<void>
+  /** Accepts no more connections, and gives away those that are kept, each when nothing is under way on it. */
+  giveAway(give: (connection: Connection) => Promise<void>): Promise<void>
+  /** Goes on with a connection that was accepted elsewhere. */
+  take(connection: Connection): void
   /** Lets requests in flight finish, for at most a second. */
   close(): Promise<void>
+}
+
+/** What Node hides in a socket: the connection itself. Only as such it can be given away without a byte being lost. */
+export interface Connection {
+  readStop(): number
+  readStart(): number
 }
 
 /** Slow and idle clients are cut off; load balancers keep their connections between two checks. */
@@ -63,15 +73,38 @@ export async function listen(app: Pick<Hono, 'fetch'>, target: ListenTarget): Pr
   // A client that takes no answer, or sends a body that nobody wants, holds its connection at most this long.
   server.setTimeout(LIMITS.keepAliveTimeout)
   let isDismissed = false
-  /** Connections on which another request may come. */
-  const kept = new Set<Socket>()
-  server.prependListener('request', ({ socket }, response) => {
-    if (isDismissed) response.setHeader('connection', 'close')
-    else if (!kept.has(socket)) {
-      kept.add(socket)
-      socket.once('close', () => kept.delete(socket))
-    }
+  /** All connections: how many requests are under way, and what had been read when the last one was answered. */
+  const uses = new Map<Socket, { underWay: number; bytesRead: number; isKept: boolean }>()
+  server.on('connection', (socket) => {
+    uses.set(socket, { underWay: 0, bytesRead: 0, isKept: false })
+    socket.once('close', () => uses.delete(socket))
   })
+  server.prependListener('request', ({ socket }, response) => {
+    const use = uses.get(socket)
+    if (isDismissed) response.setHeader('connection', 'close')
+    if (!use) return
+    use.isKept ||= !isDismissed
+    use.underWay++
+    response.once('close', () => {
+      use.underWay--
+      use.bytesRead = socket.bytesRead
+    })
+  })
+
+  /** The connections on which not even the beginning of a request has been read. */
+  function findIdle(): Socket[] {
+    return [...uses].flatMap(([socket, use]) => {
+      return use.underWay === 0 && use.bytesRead === socket.bytesRead && !socket.destroyed ? [socket] : []
+    })
+  }
+
+  async function waitFor(isOver: () => boolean | Promise<boolean>): Promise<void> {
+    const endMs = performance.now() + DRAIN_TIMEOUT_MS
+    while (!(await isOver()) && performance.now() < endMs) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS))
+    }
+  }
+
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(new ListenError(explain(error, target))))
     if ('port' in target) server.listen({ ...target, backlog: BACKLOG }, resolve)
@@ -87,16 +120,36 @@ export async function listen(app: Pick<Hono, 'fetch'>, target: ListenTarget): Pr
     },
     async drain() {
       isDismissed = true
-      const endMs = performance.now() + DRAIN_TIMEOUT_MS
-      while (kept.size > 0 && performance.now() < endMs) {
-        await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS))
-      }
+      await waitFor(() => [...uses.values()].every(({ isKept }) => !isKept))
+    },
+    async giveAway(give) {
+      // That of HTTP would close the connections that are kept.
+      NetServer.prototype.close.call(server)
+      await waitFor(async () => {
+        await Promise.all(findIdle().map((socket) => giveOne(socket, give)))
+        return uses.size === 0
+      })
+    },
+    take(connection) {
+      // As the server makes them: a client may say that it is done before it has its answer.
+      const options = { handle: connection, readable: true, writable: true, allowHalfOpen: true }
+      server.emit('connection', new Socket(options as unknown as SocketConstructorOpts))
     },
     close() {
       isDismissed = true
       return close(server)
     },
   }
+}
+
+/** What has come and was not read stays with the connection, for whoever goes on with it. */
+async function giveOne(socket: Socket, give: (connection: Connection) => Promise<void>): Promise<void> {
+  const { _handle: connection } = socket as unknown as { _handle: Connection | null }
+  if (!connection) return
+  connection.readStop()
+  await give(connection)
+  // The other one has it: this closes the name that this process has for it, not the connection.
+  socket.destroy()
 }
 
 function whereOf(server: Server): ListeningServer['where'] {

@@ -47,7 +47,8 @@ export interface SpiderMan {
   /**
    * Goes on by another configuration; no request fails meanwhile.
    *
-   * @throws ListenError when the new address cannot be listened on; everything is as before then
+   * @throws ListenError when the new address cannot be listened on, FolderTakenError when another DeadPool works with the
+   * new status folder; everything is as before then
    */
   follow(valid: ValidConfig): Promise<void>
   noteReloading(): void
@@ -104,6 +105,7 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
   const roundMs = longestRound(config.probes, valid.timeouts)
   const handover = await predecessor?.begin(roundMs)
   let formerFolder = handover && handover.folder !== config.watchman.statusFolder ? handover.folder : undefined
+  if (formerFolder !== undefined) await claimFolder(config.watchman.statusFolder, notes)
   let reader = openReader()
   const activity = openActivityFile()
   const round = createRound()
@@ -135,7 +137,7 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
   if (predecessor) {
     // The one before ends only then, and whoever asked for this looks for the notes when it has.
     await answerWithin(FOLDER_TIMEOUT_MS, noting).catch(() => undefined)
-    predecessor.ready(carried.version)
+    predecessor.ready(carried.version, listener.take)
     becomeReady()
   } else {
     service.starting(roundMs)
@@ -270,11 +272,8 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
           program: { file, args: program.args(config.file) },
           env: { ...process.env, ...passOn(surroundings) },
           rest: watcher.stop,
-          recede: listener.drain,
-          goOn() {
-            listener.welcome()
-            watcher.launch()
-          },
+          giveAway: listener.giveAway,
+          goOn: watcher.launch,
           handover: () => ({
             pid: process.pid,
             version: carried.version,
@@ -299,7 +298,10 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
     async follow(next) {
       const former = config
       const fresh = next.loaded.config
-      // The one thing that can still fail comes first.
+      // What can still fail comes first.
+      if (fresh.watchman.statusFolder !== former.watchman.statusFolder) {
+        await claimFolder(fresh.watchman.statusFolder, notes)
+      }
       await listener.moveTo(fresh.web)
       config = fresh
       if (!isDeepStrictEqual(logSettings(fresh), logSettings(former))) await log.switchTo(await openLog(fresh))

@@ -11,6 +11,8 @@ export type PredecessorMessage =
   | ({ kind: 'begin' } & Handover)
   /** Comes with the handle of a socket to listen on; `left` are the ones still to come. */
   | { kind: 'socket'; name: string; left: number }
+  /** Comes with a connection that a client keeps, on which nothing is under way. */
+  | { kind: 'connection' }
 
 /** Everything that is handed over but the sockets. */
 export interface Handover {
@@ -34,8 +36,8 @@ export type SuccessorMessage =
   | { kind: 'prepared'; readyWithinMs: number }
   /** Its first round of checks is done, and it can answer: the sockets may come. */
   | { kind: 'open' }
-  /** It answers. */
-  | { kind: 'ready'; version: string }
+  /** It answers; whether it knows what to do with `connection`. */
+  | { kind: 'ready'; version: string; takesConnections?: boolean }
   /** At any time: it cannot go on. */
   | { kind: 'failed'; reasons: string[] }
   /** From `begin` on: what its WatchMan said, since the other process still answers. */

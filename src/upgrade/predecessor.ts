@@ -1,4 +1,5 @@
 import type { Server } from 'node:net'
+import type { Connection } from '../spiderman/server.ts'
 import type { WatchmanMessage } from '../watchman/messages.ts'
 import type { Handover, PredecessorMessage, SuccessorMessage } from './messages.ts'
 
@@ -13,7 +14,8 @@ export interface Predecessor {
   takeSockets(onSocket: (name: string, server: Server) => void): Promise<void>
   /** Passes on what WatchMan said. */
   relay(message: WatchmanMessage): void
-  ready(version: string): void
+  /** Says that this process answers, and gives each connection that clients keep to the other one as it comes. */
+  ready(version: string, onConnection: (connection: Connection) => void): void
   /** Says why this process cannot go on; resolves when that is said. */
   fail(reasons: readonly string[]): Promise<void>
 }
@@ -22,15 +24,17 @@ export interface Predecessor {
 export function openPredecessor(): Predecessor {
   let onBegin = (_: Handover) => {}
   let onSocket = (_: string, __: Server, ___: number) => {}
+  let onConnection = (_: Connection) => {}
   let hasSockets = false
   const send = (message: SuccessorMessage, done = () => {}) => {
     if (process.connected) process.send?.(message, undefined, undefined, done)
     else done()
   }
-  process.on('message', (message: PredecessorMessage, handle: Server) => {
+  process.on('message', (message: PredecessorMessage, handle: unknown) => {
     if (message.kind === 'begin') onBegin(message)
     // Without a pause: the socket accepts already, and what comes must not meet a server that has no answers.
-    if (message.kind === 'socket') onSocket(message.name, handle, message.left)
+    if (message.kind === 'socket') onSocket(message.name, handle as Server, message.left)
+    if (message.kind === 'connection') onConnection(handle as Connection)
   })
   send({ kind: 'started' })
   // Without sockets there is nothing to go on with.
@@ -53,7 +57,10 @@ export function openPredecessor(): Predecessor {
         send({ kind: 'open' })
       }),
     relay: (message) => send(message.kind === 'report' ? message : { kind: 'heartbeat' }),
-    ready: (version) => send({ kind: 'ready', version }),
+    ready(version, take) {
+      onConnection = take
+      send({ kind: 'ready', version, takesConnections: true })
+    },
     fail: (reasons) => new Promise((resolve) => send({ kind: 'failed', reasons: [...reasons] }, resolve)),
   }
 }

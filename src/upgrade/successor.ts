@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type SendHandle, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { formatDuration } from '../config/duration.ts'
 import type { HandedOn } from '../spiderman/listener.ts'
+import type { Connection } from '../spiderman/server.ts'
 import { ROLE_VARIABLE, SUCCESSOR_ROLE } from '../watchman/messages.ts'
 import type { Handover, PredecessorMessage, SuccessorMessage } from './messages.ts'
 import { findProgramFault } from './program.ts'
@@ -28,9 +29,9 @@ export interface HandOverOptions {
   env: NodeJS.ProcessEnv
   /** Ends WatchMan, so that there are never two of them. */
   rest(): Promise<void>
-  /** Lets clients follow to the other process, which answers from now on. */
-  recede(): Promise<void>
-  /** Takes back everything, and starts WatchMan again. */
+  /** Accepts no more connections, and gives away those that clients keep. */
+  giveAway(give: (connection: Connection) => Promise<void>): Promise<void>
+  /** Starts WatchMan again. */
   goOn(): void
   /** What to hand over, asked for when WatchMan has ended. */
   handover(): Omit<Handover, 'sockets'>
@@ -70,7 +71,7 @@ const LAST_WORDS_MS = 500
  * @throws UpgradeError; everything is as before then, unless `signal` is aborted
  */
 export async function handOver(options: HandOverOptions): Promise<Heir> {
-  const { program, env, rest, recede, goOn, signal } = options
+  const { program, env, rest, giveAway, goOn, signal } = options
   const fault = findProgramFault(program.file)
   if (fault !== undefined) throw new UpgradeError([fault])
   const child = spawn(program.file, program.args, {
@@ -96,8 +97,9 @@ export async function handOver(options: HandOverOptions): Promise<Heir> {
       const left = sockets.length - index - 1
       child.send({ kind: 'socket', name, left } satisfies PredecessorMessage, server, undefined, () => undefined)
     }
-    await heir.says('ready', Math.max(GRACE_MS, untilMs - performance.now()), SILENCE_TIMEOUT_MS)
-    await Promise.all([recede(), heir.stays(PROOF_MS)])
+    const ready = await heir.says('ready', Math.max(GRACE_MS, untilMs - performance.now()), SILENCE_TIMEOUT_MS)
+    await heir.stays(PROOF_MS)
+    if (ready.takesConnections) await giveAway((connection) => passTo(child, connection))
     return { pid: child.pid as number, stop: () => end(child) }
   } catch (error) {
     if (signal.aborted && isServing) await end(child)
@@ -109,6 +111,13 @@ export async function handOver(options: HandOverOptions): Promise<Heir> {
 
 function tell(child: ChildProcess, message: PredecessorMessage): void {
   child.send(message, () => undefined) // one that has ended is told by its end
+}
+
+function passTo(child: ChildProcess, connection: Connection): Promise<void> {
+  return new Promise((resolve) => {
+    const message: PredecessorMessage = { kind: 'connection' }
+    child.send(message, connection as unknown as SendHandle, undefined, () => resolve())
+  })
 }
 
 /** What a child has to say next; whatever else it does is a failure. */

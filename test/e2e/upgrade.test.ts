@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict'
 import { symlinkSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { keepAsking } from './asking.ts'
-import { BINARY, isRunning, makeFolder, startDeadPool, waitFor, writeConfig } from './binary.ts'
+import {
+  BINARY,
+  finallyDo,
+  isRunning,
+  makeFolder,
+  runBinary,
+  startDeadPool,
+  TOKEN,
+  waitFor,
+  writeConfig,
+} from './binary.ts'
 import { startComponent, urlProbe } from './component.ts'
 import { startLoad } from './load.ts'
 import { nameBinary, notesOf, replaceBinary, said, startToUpgrade as start, upgrade } from './upgrading.ts'
@@ -118,6 +129,72 @@ test('what the new process learns before it answers counts for the one that does
   assert.deepEqual([...new Set(answers)], ['DEAD web'])
   await waitFor('the former one to go', () => !isRunning(deadpool.pid), 15_000)
   await waitFor('the slow one', async () => (await deadpool.ask()).text.startsWith('DEAD web, slow\n'))
+})
+
+test('a connection that a client keeps goes on after upgrades, whenever it is used', async (context) => {
+  const component = await startComponent(context)
+  const deadpool = await start(context, { probes: urlProbe('web', component.url) })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  const { hostname, port } = new URL(deadpool.url)
+  const request = `GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`
+  const answer = /^HTTP\/1\.1 200 OK\r\n[\s\S]*TEST SERVER\n$/
+  let isOver = false
+
+  /** A client that never repeats a request, and counts on its connection. */
+  async function askAgainAndAgain(pauseMs: () => number): Promise<number> {
+    const socket = connect(Number(port), hostname)
+    finallyDo(context, () => socket.destroy())
+    let text = ''
+    socket.setEncoding('utf8').on('data', (chunk) => (text += chunk))
+    let end = ''
+    socket.on('error', (error) => (end = error.message)).on('end', () => (end = 'it was closed'))
+    let count = 0
+    for (; !isOver; count++) {
+      text = ''
+      socket.write(request)
+      await waitFor(`answer ${count} (${end})`, () => answer.test(text), 5000)
+      assert.doesNotMatch(text, /connection: close/i)
+      await sleep(pauseMs())
+    }
+    return count
+  }
+
+  // One connection is used for the first time when all is over.
+  const early = connect(Number(port), hostname)
+  finallyDo(context, () => early.destroy())
+  const asking = Array.from({ length: 100 }, () => askAgainAndAgain(() => Math.random() * 800))
+  asking.push(
+    askAgainAndAgain(() => 0),
+    askAgainAndAgain(() => 5),
+  )
+  await Promise.race([Promise.all(asking), upgrade(deadpool).then(() => upgrade(deadpool))])
+  isOver = true
+  const counts = await Promise.all(asking)
+  assert.ok(Math.min(...counts) > 1, counts.join())
+  assert.notEqual(notesOf(deadpool).pid, deadpool.pid)
+  early.write(request.replace('Host', 'Connection: close\r\nHost'))
+  assert.match((await early.setEncoding('utf8').toArray()).join(''), answer)
+})
+
+test('a status folder that another DeadPool works with is taken neither by a reload nor by an upgrade', async (context) => {
+  const component = await startComponent(context)
+  const probes = urlProbe('web', component.url)
+  const [deadpool, other] = [await start(context, { probes }), await start(context, { probes })]
+  const file = join(deadpool.folder, 'deadpool.yml')
+  writeFileSync(
+    file,
+    writeConfig({ probes }).replace('probe_status_folder: probe', `probe_status_folder: ${other.folder}/probe`),
+  )
+  for (const command of ['reload', 'upgrade']) {
+    const { stderr, code } = await runBinary([command, '--folder', join(deadpool.folder, 'probe')])
+    assert.match(
+      stderr,
+      new RegExp(`^another DeadPool \\(process ${other.pid}, .*\\) works with ${other.folder}/probe; `),
+    )
+    assert.equal(code, 1)
+  }
+  assert.equal(notesOf(other).pid, other.pid)
+  assert.equal(notesOf(deadpool).pid, deadpool.pid)
 })
 
 test('a changed port is listened on after an upgrade, and the former one is answered a while longer', async (context) => {
