@@ -28,7 +28,7 @@ import { createVerdictSource, type VerdictSource } from './evidence.ts'
 import { createAppSwitch, createGivenListener, createListener, findMismatch, type Listener } from './listener.ts'
 import { createResponder } from './responder.ts'
 import { createRound, longestRound } from './round.ts'
-import { type ListeningServer, listen } from './server.ts'
+import { type Address, ListenError, type ListeningServer, listen } from './server.ts'
 
 /** A configuration that was found good, with what its modules said of it. */
 export interface ValidConfig {
@@ -159,7 +159,13 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
   async function takeOver({ address }: Handover, from: Predecessor): Promise<Listener> {
     // What can fail comes before the sockets: from then on requests come.
     const isMoved = address && !isDeepStrictEqual(address, { host: config.web.host, port: config.web.port })
-    const moved = isMoved ? await createListener(app, config.web) : undefined
+    // Both addresses are bound for a while, which one port allows only for hosts that do not include each other.
+    const isSamePort = address?.port === config.web.port
+    const moved = isMoved
+      ? await createListener(app, config.web).catch((error) => {
+          throw isSamePort && error instanceof ListenError ? explainOverlap(config.web, address) : error
+        })
+      : undefined
     watcher.launch()
     if (!(await round.isOverWithin(roundMs))) {
       throw new UpgradeError(['the WatchMan of the new process says nothing; its log may tell why'])
@@ -332,6 +338,11 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
       await log.close()
     },
   }
+}
+
+function explainOverlap({ host, port }: Address, former: Address): ListenError {
+  const why = `the process that is to be replaced listens on ${former.host}:${port}`
+  return new ListenError(`cannot listen on ${host}:${port}: ${why}; change WEB.host by "deadpool reload", then upgrade`)
 }
 
 function openLog(config: Config): Promise<ProcessLog> {

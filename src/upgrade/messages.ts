@@ -38,6 +38,8 @@ export type SuccessorMessage =
   | { kind: 'open' }
   /** It answers; whether it knows what to do with `connection`. */
   | { kind: 'ready'; version: string; takesConnections?: boolean }
+  /** It has answered for a while: until then the other process can take back everything. */
+  | { kind: 'proven' }
   /** At any time: it cannot go on. */
   | { kind: 'failed'; reasons: string[] }
   /** From `begin` on: what its WatchMan said, since the other process still answers. */

@@ -20,6 +20,8 @@ export interface Predecessor {
   fail(reasons: readonly string[]): Promise<void>
 }
 
+const PROOF_MS = 500
+
 /** Finds the process that this one takes over from, by the channel to it. Without one it ends. */
 export function openPredecessor(): Predecessor {
   let onBegin = (_: Handover) => {}
@@ -60,6 +62,7 @@ export function openPredecessor(): Predecessor {
     ready(version, take) {
       onConnection = take
       send({ kind: 'ready', version, takesConnections: true })
+      setTimeout(() => send({ kind: 'proven' }), PROOF_MS)
     },
     fail: (reasons) => new Promise((resolve) => send({ kind: 'failed', reasons: [...reasons] }, resolve)),
   }

@@ -55,8 +55,6 @@ const PREPARE_TIMEOUT_MS = 60_000
 const SILENCE_TIMEOUT_MS = 15_000
 /** What the other process may take longer than it says. */
 const GRACE_MS = 5000
-/** One that answers has to go on for this long: until then everything can be taken back. */
-const PROOF_MS = 500
 /** How long a process that is told to stop may take. */
 const STOP_TIMEOUT_MS = 3000
 const KILL_TIMEOUT_MS = 1000
@@ -98,7 +96,7 @@ export async function handOver(options: HandOverOptions): Promise<Heir> {
       child.send({ kind: 'socket', name, left } satisfies PredecessorMessage, server, undefined, () => undefined)
     }
     const ready = await heir.says('ready', Math.max(GRACE_MS, untilMs - performance.now()), SILENCE_TIMEOUT_MS)
-    await heir.stays(PROOF_MS)
+    await heir.says('proven', GRACE_MS)
     if (ready.takesConnections) await giveAway((connection) => passTo(child, connection))
     return { pid: child.pid as number, stop: () => end(child) }
   } catch (error) {
@@ -128,8 +126,6 @@ interface Listening {
     withinMs: number,
     silenceMs?: number,
   ): Promise<Extract<SuccessorMessage, { kind: Kind }>>
-  /** Waits so long, and rejects if it ends meanwhile. */
-  stays(ms: number): Promise<void>
 }
 
 function listenTo(child: ChildProcess, { program, onReport, signal }: HandOverOptions): Listening {
@@ -163,37 +159,30 @@ function listenTo(child: ChildProcess, { program, onReport, signal }: HandOverOp
   if (signal.aborted) fail('DeadPool is being stopped')
   signal.addEventListener('abort', () => fail('DeadPool is being stopped'), { once: true })
 
-  /** Looks whenever something was said or happened; gives nothing when the time is over. */
-  async function waitFor<T>(look: () => T | undefined, withinMs: number, silenceMs = Infinity): Promise<T | undefined> {
-    const endMs = performance.now() + withinMs
-    spokeMs = performance.now()
-    const leftMs = () => Math.min(endMs, spokeMs + silenceMs) - performance.now()
-    for (;;) {
-      // If this process was stopped for a while, what was said meanwhile is waiting to be read.
-      if (leftMs() <= 0) await new Promise((resolve) => setImmediate(resolve))
-      if (failure) throw failure
-      const found = look()
-      if (found !== undefined || leftMs() <= 0) return found
-      const timer = setTimeout(() => wake(), leftMs())
-      await new Promise<void>((resolve) => {
-        wake = resolve
-      })
-      clearTimeout(timer)
-    }
-  }
-
   return {
-    async says(kind, withinMs, silenceMs) {
-      const said = await waitFor(() => heard.get(kind), withinMs, silenceMs)
-      if (said) return said as Extract<SuccessorMessage, { kind: typeof kind }>
-      const silentMs = performance.now() - spokeMs
-      if (silenceMs !== undefined && silentMs >= silenceMs) {
-        throw new UpgradeError([`${who()} said nothing for ${formatDuration(silenceMs)}`])
+    async says(kind, withinMs, silenceMs = Infinity) {
+      const endMs = performance.now() + withinMs
+      spokeMs = performance.now()
+      const leftMs = () => Math.min(endMs, spokeMs + silenceMs) - performance.now()
+      for (;;) {
+        // If this process was stopped for a while, what was said meanwhile is waiting to be read.
+        if (leftMs() <= 0) await new Promise((resolve) => setImmediate(resolve))
+        if (failure) throw failure
+        const said = heard.get(kind)
+        if (said) return said as Extract<SuccessorMessage, { kind: typeof kind }>
+        if (leftMs() <= 0) break
+        const timer = setTimeout(() => wake(), leftMs())
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+        clearTimeout(timer)
       }
-      throw new UpgradeError([`${who()} did not say "${kind}" within ${formatDuration(withinMs)}`])
-    },
-    async stays(ms) {
-      await waitFor(() => undefined, ms)
+      const isLate = performance.now() >= endMs
+      throw new UpgradeError([
+        isLate
+          ? `${who()} did not say "${kind}" within ${formatDuration(withinMs)}`
+          : `${who()} said nothing for ${formatDuration(silenceMs)}`,
+      ])
     },
   }
 }
@@ -206,6 +195,7 @@ function understand(message: unknown): SuccessorMessage | undefined {
     started: () => true,
     open: () => true,
     ready: () => true,
+    proven: () => true,
     heartbeat: () => true,
     failed: () => Array.isArray(said.reasons),
     report: () => typeof said.probe === 'string' && (said.life === 'alive' || said.life === 'dead'),

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { keepAsking } from './asking.ts'
 import {
   BINARY,
+  type DeadPool,
   finallyDo,
   isRunning,
   makeFolder,
@@ -19,6 +20,8 @@ import {
 import { startComponent, urlProbe } from './component.ts'
 import { startLoad } from './load.ts'
 import { nameBinary, notesOf, replaceBinary, said, startToUpgrade as start, upgrade } from './upgrading.ts'
+
+const reload = ({ folder }: DeadPool) => runBinary(['reload', '--config', join(folder, 'deadpool.yml')])
 
 test('20 upgrades in a row under load: no request fails, and no answer is wrong', async (context) => {
   const component = await startComponent(context)
@@ -215,6 +218,21 @@ test('a changed port is listened on after an upgrade, and the former one is answ
     ],
   )
   assert.equal((await deadpool.ask()).status, 200)
+  // One port, and all hosts instead of one: what can only be done one after the other is the work of a reload.
+  const here = Number(new URL(deadpool.url).port)
+  writeFileSync(file, writeConfig({ probes }).replace('port: 0', `port: ${here}`))
+  assert.equal((await reload(deadpool)).code, 0)
+  const wide = writeConfig({ probes }).replace('port: 0', `port: ${here}`).replace('host: 127.0.0.1', 'host: 0.0.0.0')
+  writeFileSync(file, wide)
+  assert.match(
+    (await upgrade(deadpool)).stderr,
+    /replaced listens on 127\.0\.0\.1:\d+; change WEB\.host by "deadpool reload", then/,
+  )
+  assert.equal((await reload(deadpool)).code, 0)
+  assert.equal((await upgrade(deadpool)).code, 0)
+  assert.equal((await deadpool.ask()).status, 200)
+  writeFileSync(file, writeConfig({ probes }).replace('port: 0', `port: ${port}`))
+
   await other.stop()
   const asking = keepAsking(context, { url: deadpool.url, keep: (status) => String(status) })
   assert.equal((await upgrade(deadpool)).code, 0)
