@@ -18,7 +18,7 @@ const PASSED_ON: Record<string, string[]> = {
     'cannot be checked in the same moment',
   ],
   line: ['`FILE:LINE:COLUMN PATH: …`, `the configuration was not loaded again; everything goes on as before`'],
-  remark: ['passed sockets are for process'],
+  remark: ['is for process …, not for this one', 'is no number of sockets'],
   mismatch: ['do not count: the service manager passed a socket of'],
   fault: ['the new process (', 'cannot be started: '],
 }
