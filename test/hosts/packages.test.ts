@@ -74,17 +74,35 @@ for (const suite of SUITES) {
   })
 }
 
+/** The commands of docs/install.md. */
+const [APT, DNF, START] = readPage('A package')
+
+/** What the blocks of one section say, each as it is written. */
+function readPage(name: string): string[] {
+  const page = readFileSync(join(home, 'docs/install.md'), 'utf8')
+  const section = page.split(/^## /m).find((each) => each.startsWith(`${name}\n`)) ?? ''
+  return [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => block)
+}
+
 const UPGRADE = `#!/bin/bash
+sudo() { "$@"; }
+# Debian has no packages that those of Fedora would be found in.
+dnf() { shift; rpm --nodeps --install "$@"; }
 part() { echo "== $1"; }
 ask() { curl -sS -w '[%{http_code}]\\n' -H "Authorization: Bearer $(cat /etc/deadpool/token)" http://127.0.0.1:9001/; }
 main() { systemctl show -p MainPID --value deadpool; }
 export DEBIAN_FRONTEND=noninteractive
 rm -f /usr/sbin/policy-rc.d
-cp /srv/project/dist/hosts/*_amd64.deb first.deb
-dpkg-deb -R first.deb tree; printf '\\n' >>tree/usr/bin/deadpool
+cd; cp /srv/project/dist/hosts/*.deb /srv/project/dist/hosts/*.rpm .
+dpkg-deb -R *_amd64.deb tree; printf '\\n' >>tree/usr/bin/deadpool
 newer() { sed -i "s/^Version: .*/&.later/" tree/DEBIAN/control; dpkg-deb --root-owner-group -Znone -b tree $1 >/dev/null; }
 newer second.deb; newer third.deb; newer fourth.deb
-dpkg --force-unsafe-io -i first.deb; systemctl start deadpool; ask
+part page
+(set -e
+${APT}
+${START}
+) </dev/null || echo FAILED
+sleep 2; ask; systemctl is-enabled deadpool
 part upgrade
 before=$(main); dpkg --force-unsafe-io -i second.deb; echo "exit $?"; ask
 [ $before != $(main) ] && echo other; systemctl show -p NRestarts deadpool
@@ -98,16 +116,23 @@ before=$(main); dpkg --force-unsafe-io --force-confold -i fourth.deb; echo "exit
 part purge
 dpkg --purge deadpool; echo "exit $?"; systemctl is-active deadpool; ls -d /etc/deadpool /var/lib/deadpool
 part rpm
-rpm --initdb; rpm --nodeps -i /srv/project/dist/hosts/*.x86_64.rpm; systemctl start deadpool; ask
+rpm --initdb
+(set -e
+${DNF}
+${START}
+) || echo FAILED
+sleep 2; ask
 before=$(main); rpm --nodeps -U --force /srv/project/dist/hosts/*.x86_64.rpm; echo "exit $?"; ask
 [ $before != $(main) ] && echo other; systemctl show -p NRestarts deadpool
 rpm --nodeps -e deadpool; echo "exit $?"; systemctl is-active deadpool
 `
 
-test('the packages let a running DeadPool hand over to what they bring, and touch none that may not or cannot', async (context) => {
+test('the packages are installed as docs/install.md says, and an upgrade lets a running DeadPool hand over, but not where that is forbidden or fails', async (context) => {
   const printed = await runUnderSystemd(context, UPGRADE)
   if (printed === undefined) return
   const part = (name: string) => new RegExp(`^== ${name}\n([^]*?)(?=^== |^THE END)`, 'm').exec(printed)?.[1] ?? ''
+  assert.match(part('page'), /^OK\n.*\n\[200\]\nenabled$/m)
+  assert.doesNotMatch(printed, /^FAILED/m)
   assert.match(part('upgrade'), /^upgraded: process \d+ .* answers at .* in the place of process \d+/m)
   assert.match(part('upgrade'), /^exit 0\nOK\n.*\n\[200\]\nother\nNRestarts=0$/m)
   assert.match(part('forbidden'), /^exit 0\nOK\n.*\n\[200\]\nsame$/m)
@@ -116,6 +141,7 @@ test('the packages let a running DeadPool hand over to what they bring, and touc
   assert.match(part('mistake'), /^exit 0\nOK\n.*\n\[200\]\nsame$/m)
   assert.match(part('purge'), /^exit 0\ninactive$/m)
   assert.doesNotMatch(part('purge'), /^\/etc\/deadpool$|^\/var\/lib\/deadpool$/m)
+  assert.match(part('rpm'), /^OK\n.*\n\[200\]\n/m)
   assert.match(part('rpm'), /^upgraded: process \d+ .*\nexit 0\nOK\n.*\n\[200\]\nother\nNRestarts=0$/m)
   assert.match(part('rpm'), /^exit 0\ninactive$/m)
 })
