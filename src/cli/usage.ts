@@ -208,7 +208,7 @@ export const COMPLETED = ['bash', 'zsh', 'fish', 'names'] as const
 export type Completed = (typeof COMPLETED)[number]
 
 /** What the exit codes mean: of most commands, and of the ones named. */
-export const EXIT_CODES: readonly { of: readonly CommandName[]; mean: string }[] = [
+const EXIT_CODES: readonly { of: readonly CommandName[]; mean: string }[] = [
   { of: [], mean: '0 done or stopped on request; 1 failed; 2 wrong usage or configuration.' },
   { of: ['status', 'simulate'], mean: '0 the answer is 200; 1 it is 503; 2 it cannot be told.' },
   { of: ['check'], mean: '0 all are alive; 1 one is dead; 2 one could not be checked.' },
