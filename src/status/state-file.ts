@@ -1,4 +1,4 @@
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Moment, readBootId, readClocks } from '../clock.ts'
 import type { Rules } from '../verdict/rules.ts'
@@ -101,41 +101,6 @@ export async function writeWatchmanNotes(folder: string, notes: Omit<WatchmanNot
 
 export async function writeSpidermanNotes(folder: string, notes: Omit<SpidermanNotes, 'format'>): Promise<void> {
   await writeNotes(folder, SPIDERMAN_FILE, { format: FORMAT, ...notes })
-}
-
-/**
- * Writes SpiderMan's notes only if there are none; tells whether that is so now. Where the file system knows no second
- * name for a file, they are written all the same.
- */
-export async function linkSpidermanNotes(folder: string, notes: Omit<SpidermanNotes, 'format'>): Promise<boolean> {
-  const draft = await writeDraft(folder, `${SPIDERMAN_FILE}.${notes.pid}`, { format: FORMAT, ...notes })
-  try {
-    await link(draft, join(folder, NOTES_FOLDER, SPIDERMAN_FILE))
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    await writeSpidermanNotes(folder, notes)
-    return true
-  } finally {
-    await rm(draft, { force: true })
-  }
-}
-
-/** Takes away SpiderMan's notes, whatever they are, unless they are others than those `found` by now. */
-export async function setAsideSpidermanNotes(folder: string, found: SpidermanNotes | undefined): Promise<void> {
-  const path = join(folder, NOTES_FOLDER, SPIDERMAN_FILE)
-  const aside = join(folder, NOTES_FOLDER, `.${SPIDERMAN_FILE}.${process.pid}.old~`)
-  try {
-    await rename(path, aside)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-    throw error
-  }
-  const taken = parseNotes<SpidermanNotes>(await readFile(aside, 'utf8'), ['pid'])
-  const isOther = taken !== undefined && (taken.pid !== found?.pid || taken.startTicks !== found.startTicks)
-  // Somebody was faster: these are back where they were, and count.
-  if (isOther) await link(aside, path).catch(() => undefined)
-  await rm(aside, { force: true })
 }
 
 async function writeNotes(folder: string, file: string, notes: Notes): Promise<void> {

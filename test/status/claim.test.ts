@@ -65,7 +65,7 @@ test('claimFolder() passes over what is no notes, and over what the disk does no
 })
 
 test('claimFolder() lets one of many that start at the same moment have the folder', async (context) => {
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < 20; round++) {
     const folder = makeFolder(context)
     if (round % 2 === 0) await writeSpidermanNotes(folder, { ...about, pid: 1, boot: 'other', startTicks: 1 })
     const others = await Promise.all(Array.from({ length: 5 }, () => startOther(context)))
