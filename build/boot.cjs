@@ -2,7 +2,9 @@
 const { getAsset, getRawAsset } = require('node:sea')
 const { Script } = require('node:vm')
 
-const source = `(function (require, module, exports) {${getAsset('app.cjs', 'utf8')}\n})`
-const script = new Script(source, { filename: 'deadpool.cjs', cachedData: Buffer.from(getRawAsset('app.cache')) })
+const script = new Script(getAsset('app.cjs', 'utf8'), {
+  filename: 'deadpool.cjs',
+  cachedData: Buffer.from(getRawAsset('app.cache')),
+})
 const app = { exports: {} }
 script.runInThisContext()(require, app, app.exports)

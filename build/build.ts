@@ -66,6 +66,9 @@ const COMMON = {
   legalComments: 'none',
   logLevel: 'warning',
   metafile: true,
+  // Each bundle is a function of CommonJS: who put it there at run time would hold the source twice.
+  banner: { js: '(function (require, module, exports) {' },
+  footer: { js: '})' },
 } as const satisfies BuildOptions
 
 /** What the binary carries runs in a `Script`, which knows no `import()`: it becomes a `require` that waits as long. */

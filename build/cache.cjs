@@ -8,8 +8,7 @@ const { Script } = require('node:vm')
 const folder = process.argv[2]
 // In the binary the app finds its assets in the binary itself.
 const sea = { getAsset: (name) => readFileSync(join(folder, name), 'utf8') }
-const source = `(function (require, module, exports) {${sea.getAsset('app.cjs')}\n})`
-const script = new Script(source, { filename: 'deadpool.cjs' })
+const script = new Script(sea.getAsset('app.cjs'), { filename: 'deadpool.cjs' })
 const app = { exports: {} }
 
 process.argv = [process.execPath, process.execPath, ...process.argv.slice(3)]

@@ -29,19 +29,19 @@ export const carried: Carried = {
   },
   libraryNames: () => libraries,
   library: (name) => load(`lib/${name}.cjs`),
-  startModuleThread: (workerData) => new Worker(getAsset('app.cjs', 'utf8'), { eval: true, workerData }),
+  startModuleThread: (workerData) =>
+    new Worker(`${getAsset('app.cjs', 'utf8')}(require, module, exports)`, { eval: true, workerData }),
   types: async () => getAsset('deadpool.d.ts', 'utf8'),
   licences: async () => getAsset('licenses.txt', 'utf8'),
   paper: async (name) => getAsset(name, 'utf8'),
 }
 
-/** Runs a bundle of the assets, once in each thread: what nobody uses costs nothing. */
+/** Calls a bundle of the assets, once in each thread: what nobody uses costs nothing. */
 function load(asset: string): unknown {
   const known = loaded.get(asset)
   if (known) return known
-  const source = `(function (require, module, exports) {${getAsset(asset, 'utf8')}\n})`
   const bundle = { exports: {} }
-  new Script(source, { filename: asset }).runInThisContext()(requireFor, bundle, bundle.exports)
+  new Script(getAsset(asset, 'utf8'), { filename: asset }).runInThisContext()(requireFor, bundle, bundle.exports)
   loaded.set(asset, bundle.exports)
   return bundle.exports
 }
