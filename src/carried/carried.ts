@@ -45,3 +45,8 @@ export interface Carried {
   /** A text that an installation needs: a unit of systemd, or a page of the manual. */
   paper(name: Paper): Promise<string>
 }
+
+/** Tells builds of one version apart: `0.1.0+8712a65e9e80`, as SemVer writes it. */
+export function nameBuild({ version, commit }: Pick<Carried, 'version' | 'commit'>): string {
+  return commit ? `${version}+${commit.replace('+', '.dirty')}` : version
+}

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
-import type { Carried } from '../carried/carried.ts'
+import { type Carried, nameBuild } from '../carried/carried.ts'
 import { readClocks } from '../clock.ts'
 import { type Config, type LoadedConfig, rulesOf } from '../config/load.ts'
 import { createRedactor } from '../config/secrets.ts'
@@ -89,10 +89,11 @@ export interface Origin {
 export async function startSpiderMan(valid: ValidConfig, carried: Carried, origin: Origin): Promise<SpiderMan> {
   const { surroundings, program, predecessor } = origin
   let { config } = valid.loaded
+  const version = nameBuild(carried)
   const notes: Omit<SpidermanNotes, 'format'> = {
     ...readOwnIdentity(),
     startedMs: Date.now(),
-    version: carried.version,
+    version,
     url: `http://${config.web.host}:${config.web.port}${config.web.baseUrl}`,
     config: config.file,
     loadedMs: Date.now(),
@@ -133,11 +134,11 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
   if (handover) notes.predecessor = { pid: handover.pid, version: handover.version }
   const noting = writeNotes({ url: addressOf() })
   const looking = setInterval(look, LOOK_MS)
-  log.info(`DeadPool ${carried.version} answers at ${addressOf()}${tellOrigin()}`, { config: config.file })
+  log.info(`DeadPool ${version} answers at ${addressOf()}${tellOrigin()}`, { config: config.file })
   if (predecessor) {
     // The one before ends only then, and whoever asked for this looks for the notes when it has.
     await answerWithin(FOLDER_TIMEOUT_MS, noting).catch(() => undefined)
-    predecessor.ready(carried.version, listener.take)
+    predecessor.ready(version, listener.take)
     becomeReady()
   } else {
     service.starting(roundMs)
@@ -282,7 +283,7 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
           goOn: watcher.launch,
           handover: () => ({
             pid: process.pid,
-            version: carried.version,
+            version,
             reports: [...watcher.reports],
             folder: config.watchman.statusFolder,
           }),

@@ -66,6 +66,7 @@ test('states, streaks and holds outlive an upgrade, and the answer stays the sam
     const { stdout, stderr, code } = await upgrade(deadpool)
     assert.deepEqual([stderr, code], ['', 0])
     const { pid, version } = notesOf(deadpool)
+    assert.match(version, /^\d+\.\d+\.\d+\+[0-9a-f]{12}(\.dirty)?$/, 'two builds of one version can be told apart')
     const place = `in the place of process ${pids.at(-1)} (${version})`
     assert.equal(stdout, `upgraded: process ${pid} (${version}) answers at ${deadpool.url} ${place}\n`)
     pids.push(pid)
