@@ -170,8 +170,9 @@ async function checkConfiguration({ config, against }: Extract<Command, { name: 
 /** Prints what a command came to; the process then ends by itself, if it can. */
 function finish({ out, err = '', code, isDiskHanging = false }: Printout): void {
   process.exitCode = code
-  process.stderr.write(err)
+  // What was done comes before why it went no further.
   print(out)
+  process.stderr.write(err)
   if (isDiskHanging) process.stdout.write('', () => end(code, true))
 }
 
@@ -222,6 +223,7 @@ function report(error: unknown): 1 | 2 {
 function explain(error: unknown): readonly string[] {
   if (error instanceof ConfigError) return error.lines
   if (!(error instanceof Error)) return [String(error)]
+  if ('syscall' in error && error.syscall === 'uv_cwd') return ['the working directory is gone; go to another one']
   // These speak to operators: where they come from in the program does not matter.
   const isExpected = ['UsageError', 'ListenError', 'FolderTakenError', 'UpgradeError'].includes(error.name)
   return [isExpected ? error.message : (error.stack ?? error.message)]

@@ -1,22 +1,23 @@
-import { chmodSync, chownSync, existsSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import type { Carried } from '../carried/carried.ts'
-import { readOutline } from '../config/outline.ts'
-import { type Account, makeAccount } from '../install/account.ts'
+import { describeReadError } from '../config/source.ts'
+import { makeAccount } from '../install/account.ts'
 import { type InstallRecord, type Item, placeFile, placeFolder, readRecord, writeRecord } from '../install/placing.ts'
 import { openSite, type Site, StepError } from '../install/site.ts'
 import { findSystemd, type News, reloadUnits, SERVICE, SOCKET, type Systemd, startService } from '../install/systemd.ts'
 import type { Command } from './command-line.ts'
 import { writeCompletion } from './completion.ts'
-import { nextSteps, writeStarter } from './init.ts'
+import { nextSteps } from './init.ts'
 import { fail, type Printout } from './place.ts'
+import { CONFIG, placeConfig, STATE } from './place-config.ts'
 import { UsageError } from './usage.ts'
 
 const BINARY = '/usr/local/bin/deadpool'
-const PACKAGED = '/usr/bin/deadpool'
-const CONFIG = '/etc/deadpool/deadpool.yml'
+export const PACKAGED = '/usr/bin/deadpool'
 const MODULES = '/etc/deadpool/mod'
-const STATE = '/var/lib/deadpool'
 const UNITS = '/usr/local/lib/systemd/system'
+/** Where systemd looks for units first. */
+const UNITS_BEFORE = ['/etc/systemd/system', '/run/systemd/system']
 const SHARE = '/usr/local/share'
 
 /**
@@ -30,6 +31,7 @@ export async function install(
   carried: Carried,
 ): Promise<Printout> {
   return takeSteps({ root, isDry }, async (site) => {
+    refusePackage(site)
     if (isNow && !site.isHost) throw new UsageError('"--now" starts a service of this host; leave it out with "--root"')
     const binary = needBinary(carried)
     const record = readRecord(site)
@@ -42,7 +44,8 @@ export async function install(
     placeFolder(site, STATE, 0o750, account)
     writeRecord(site, record)
     const code = settle(site, systemd, { isNow, news })
-    if (isStarter) site.lines.push(...nextSteps(CONFIG).slice(0, -1))
+    // Where sudo does not look into /usr/local/bin, the name alone is not found.
+    if (isStarter) site.lines.push(...nextSteps(CONFIG, BINARY).slice(0, -1))
     if (!isNow) site.lines.push(...sayHowToStart(systemd, isStarter))
     return code
   })
@@ -57,21 +60,35 @@ export async function takeSteps(
   const told = () => lines.map((line) => `${line}\n`).join('')
   try {
     const site = openSite(where, lines)
-    refusePackage(site)
     if (site.isHost && !site.isDry && process.getuid?.() !== 0)
       throw new UsageError('this changes the host itself and needs root: run it by sudo, or see it with "--dry-run"')
     const code = await take(site)
     return { out: told(), code }
   } catch (error) {
-    const isStep = error instanceof StepError || (error instanceof Error && 'syscall' in error)
-    if (!isStep) throw error
-    return { ...fail((error as Error).message), out: told() }
+    const reason = explainStep(error)
+    if (reason === undefined) throw error
+    return { ...fail(reason), out: told() }
   }
 }
 
+/** Why a step could not be done; undefined for what has nothing to do with the host. */
+function explainStep(error: unknown): string | undefined {
+  if (error instanceof StepError) return error.message
+  if (!(error instanceof Error && 'syscall' in error)) return undefined
+  const fault = error as NodeJS.ErrnoException & { dest?: string }
+  const { path, dest = path, message } = fault
+  const why = describeReadError(fault)
+  return dest === undefined ? message : `${dest}: ${why}; what is told above is done, so mend that and try again`
+}
+
+/** Whether a package brought a DeadPool of its own. */
+export function isPackaged(site: Site): boolean {
+  return existsSync(site.at(PACKAGED))
+}
+
 /** Two DeadPools with one configuration and one user would be in each other's way. */
-function refusePackage(site: Site): void {
-  if (!existsSync(site.at(PACKAGED))) return
+export function refusePackage(site: Site): void {
+  if (!isPackaged(site)) return
   throw new UsageError(
     `${PACKAGED} is there: DeadPool was installed by a package, which brings all of this; edit ${CONFIG}, then "systemctl enable --now deadpool". To remove it, remove the package, as by "apt remove deadpool" or "dnf remove deadpool"`,
   )
@@ -115,42 +132,19 @@ function placeAll(site: Site, items: readonly Item[], record: InstallRecord): Ne
   return changed.includes(BINARY) ? 'program' : 'nothing'
 }
 
-/** Writes a configuration to start from, which the service can read but not change; tells whether it did. */
-function placeConfig(site: Site, account: Account | undefined): boolean {
-  const target = site.at(CONFIG)
-  if (existsSync(target)) {
-    site.say(CONFIG, 'is there, and stays as it is')
-    warnOfConfig(site, account)
-    return false
-  }
-  const content = writeStarter({ statusFolder: `${STATE}/probe`, moduleFolder: 'mod' })
-  placeFile(site, { path: CONFIG, content, mode: 0o600 }, new Map())
-  if (site.isDry) return true
-  if (account) {
-    chownSync(target, 0, account.gid)
-    chmodSync(target, 0o640)
-  } else site.say(CONFIG, `is for its owner alone; on the host itself: chgrp deadpool ${CONFIG}; chmod 0640 ${CONFIG}`)
-  return true
-}
-
-/** What would keep the service from running with a configuration that it did not get from here. */
-function warnOfConfig(site: Site, account: Account | undefined): void {
-  const target = site.at(CONFIG)
-  const { uid, gid, mode } = statSync(target)
-  const bits = uid === account?.uid ? mode >> 6 : gid === account?.gid ? mode >> 3 : mode
-  if (account && (bits & 4) === 0)
-    site.say(CONFIG, `cannot be read by the user deadpool; mend it: chgrp deadpool ${target}; chmod g+r ${target}`)
-  const { statusFolder } = readOutline(target)
-  if (!statusFolder.startsWith(`${STATE}/`))
-    site.say(
-      CONFIG,
-      `keeps flags in ${statusFolder}, where the unit lets nobody write; set WatchMan.probe_status_folder: ${STATE}/probe`,
-    )
-}
-
 function settle(site: Site, systemd: Systemd, { isNow, news }: { isNow: boolean; news: News }): 0 | 1 {
+  const before = systemd === 'none' ? undefined : findUnitBefore(site)
+  if (before !== undefined)
+    site.say(
+      before,
+      `counts instead of ${UNITS}/${SERVICE}; to have the service of here: systemctl disable --now deadpool; rm ${before}`,
+    )
   if (systemd === 'running') {
     reloadUnits(site)
+    if (isNow && before !== undefined) {
+      site.say(SERVICE, 'is not started, since it is another unit that would be')
+      return 1
+    }
     if (isNow) startService(site, { news, upgrade: [BINARY, 'upgrade', '--config', CONFIG] })
     return 0
   }
@@ -159,10 +153,19 @@ function settle(site: Site, systemd: Systemd, { isNow, news }: { isNow: boolean;
       'systemd',
       `is not there, so there are no units: have your own supervisor run, as the user deadpool: ${BINARY} --config ${CONFIG}`,
     )
-  else if (site.isHost) site.say('systemd', 'does not run here: the units are in their place, and count once it does')
+  else if (site.isHost)
+    site.say(
+      'systemd',
+      `does not run here: the units ${site.isDry ? 'would be' : 'are'} in their place, and count once it does`,
+    )
   if (!isNow) return 0
   site.say(SERVICE, 'cannot be started: systemd does not run here')
   return 1
+}
+
+/** The unit of somebody's own, if there is one, which systemd takes instead of the one from here. */
+export function findUnitBefore(site: Site): string | undefined {
+  return UNITS_BEFORE.map((folder) => `${folder}/${SERVICE}`).find((path) => existsSync(site.at(path)))
 }
 
 function sayHowToStart(systemd: Systemd, isStarter: boolean): string[] {

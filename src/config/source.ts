@@ -70,7 +70,7 @@ function readBytes(file: string): Buffer {
   }
 }
 
-/** Says why a file cannot be read, without Node's own codes. */
+/** Says why a file cannot be read or written, without Node's own codes. */
 export function describeReadError(error: NodeJS.ErrnoException): string {
   switch (error.code) {
     case 'ENOENT':
@@ -82,6 +82,10 @@ export function describeReadError(error: NodeJS.ErrnoException): string {
       return 'it is a folder'
     case 'ENOTDIR':
       return 'a part of its path is not a folder'
+    case 'ENOSPC':
+      return 'the disk is full'
+    case 'EROFS':
+      return 'the file system is read-only'
     default:
       return error.message
   }

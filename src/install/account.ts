@@ -1,4 +1,17 @@
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { giveTo } from './placing.ts'
 import { runTool, type Site } from './site.ts'
 
 const NAME = 'deadpool'
@@ -16,10 +29,7 @@ export interface Account {
  */
 export function makeAccount(site: Site): Account | undefined {
   const found = findAccount(site)
-  if (found) {
-    site.say(`user ${NAME}`, `is there (${found.uid}:${found.gid})`)
-    return found
-  }
+  if (found) return joinGroup(site, found)
   if (!existsSync(site.at('/etc/passwd')) || !existsSync(site.at('/etc/group'))) {
     const command = `useradd --system --user-group --no-create-home --home-dir ${HOME} --shell /usr/sbin/nologin ${NAME}`
     site.say(`user ${NAME}`, `cannot be made: there is no /etc/passwd in ${site.root}; on the host itself: ${command}`)
@@ -41,6 +51,25 @@ export function makeAccount(site: Site): Account | undefined {
   const why = site.isHost ? 'as there is no useradd' : 'as this is another root'
   site.did(`user ${NAME}`, `written into /etc/passwd and /etc/group (${made.uid}:${made.gid}), ${why}`)
   return made
+}
+
+/** The unit names the group as well, and a user that somebody else made may be of another. */
+function joinGroup(site: Site, found: Account): Account {
+  const gid = findGid(site)
+  if (gid !== undefined) {
+    site.say(`user ${NAME}`, `is there (${found.uid}:${gid})`)
+    return { ...found, gid }
+  }
+  site.say(`user ${NAME}`, `is there (${found.uid}:${found.gid}), without a group of its name`)
+  if (site.isDry) {
+    site.did(`group ${NAME}`, 'made')
+    return found
+  }
+  if (site.isHost && hasTool('groupadd')) runTool('groupadd', '--system', NAME)
+  else writeGroup(site, findFree(listTaken(site)))
+  const made = findGid(site)
+  site.did(`group ${NAME}`, `made (${made})`)
+  return made === undefined ? found : { ...found, gid: made }
 }
 
 /** Removes the user and the group, if they are what `makeAccount` makes. */
@@ -67,21 +96,22 @@ function hasTool(program: string): boolean {
 
 function findAccount(site: Site): Account | undefined {
   // Users may come from elsewhere than the file, such as LDAP.
-  const line = site.isHost ? askGetent() : undefined
+  const line = site.isHost ? askGetent('passwd') : undefined
   const [, , uid, gid] = line?.split(':') ?? readEntries(site, '/etc/passwd').find(([name]) => name === NAME) ?? []
   return uid === undefined || gid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) }
 }
 
-function askGetent(): string | undefined {
+function askGetent(database: 'passwd' | 'group'): string | undefined {
   try {
-    return runTool('getent', 'passwd', NAME)?.trim()
+    return runTool('getent', database, NAME)?.trim()
   } catch {
-    return undefined // it knows no such user
+    return undefined // it knows no such name
   }
 }
 
 function findGid(site: Site): number | undefined {
-  const gid = readEntries(site, '/etc/group').find(([name]) => name === NAME)?.[2]
+  const line = site.isHost ? askGetent('group') : undefined
+  const gid = (line?.split(':') ?? readEntries(site, '/etc/group').find(([name]) => name === NAME))?.[2]
   return gid === undefined ? undefined : Number(gid)
 }
 
@@ -90,18 +120,27 @@ function findShell(site: Site): string {
   return shells.find((shell) => existsSync(site.at(shell))) ?? '/bin/false'
 }
 
-/** Writes what useradd would: a system account, of the highest id below 1000 that is free, that nobody can log in to. */
+/**
+ * Writes what useradd would: a system account, of the highest id below 1000 that is free, that nobody can log in to. The
+ * line that makes it a user is the last: with half of the others, it is made anew.
+ */
 function writeAccount(site: Site): Account {
-  const taken = new Set(['/etc/passwd', '/etc/group'].flatMap((file) => readEntries(site, file).map(([, , id]) => id)))
+  const taken = listTaken(site)
   const gid = findGid(site) ?? findFree(taken)
   const uid = taken.has(String(gid)) ? findFree(taken) : gid
-  append(site, '/etc/passwd', `${NAME}:x:${uid}:${gid}:DeadPool:${HOME}:${findShell(site)}`)
+  if (findGid(site) === undefined) writeGroup(site, gid)
   append(site, '/etc/shadow', `${NAME}:!:::::::`)
-  if (findGid(site) === undefined) {
-    append(site, '/etc/group', `${NAME}:x:${gid}:`)
-    append(site, '/etc/gshadow', `${NAME}:!::`)
-  }
+  append(site, '/etc/passwd', `${NAME}:x:${uid}:${gid}:DeadPool:${HOME}:${findShell(site)}`)
   return { uid, gid }
+}
+
+function writeGroup(site: Site, gid: number): void {
+  append(site, '/etc/gshadow', `${NAME}:!::`)
+  append(site, '/etc/group', `${NAME}:x:${gid}:`)
+}
+
+function listTaken(site: Site): Set<string | undefined> {
+  return new Set(['/etc/passwd', '/etc/group'].flatMap((file) => readEntries(site, file).map(([, , id]) => id)))
 }
 
 function findFree(taken: ReadonlySet<string | undefined>): number {
@@ -110,12 +149,12 @@ function findFree(taken: ReadonlySet<string | undefined>): number {
   return id
 }
 
-/** Puts a line at the end of a file that is there; its mode and its owner stay. */
+/** Puts a line at the end of a file that is there, and has none of this name. */
 function append(site: Site, file: string, line: string): void {
   const path = site.at(file)
-  if (!existsSync(path)) return
+  if (!existsSync(path) || readEntries(site, file).some(([name]) => name === NAME)) return
   const text = readFileSync(path, 'utf8')
-  appendFileSync(path, `${text === '' || text.endsWith('\n') ? '' : '\n'}${line}\n`)
+  rewrite(path, `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}${line}\n`)
 }
 
 function removeEntry(site: Site, file: string): void {
@@ -123,7 +162,28 @@ function removeEntry(site: Site, file: string): void {
   if (!existsSync(path)) return
   const text = readFileSync(path, 'utf8')
   const rest = text.replace(new RegExp(`^${NAME}:.*\\n?`, 'm'), '')
-  if (rest !== text) writeFileSync(path, rest)
+  if (rest !== text) rewrite(path, rest)
+}
+
+/** Puts a text in the place of one that no host can do without, whole or not at all; its mode and its owner stay. */
+function rewrite(path: string, text: string): void {
+  const target = realpathSync(path)
+  const { mode, uid, gid } = statSync(target)
+  const temporary = `${target}.${NAME}`
+  rmSync(temporary, { force: true })
+  const descriptor = openSync(temporary, 'wx', 0o600)
+  try {
+    writeFileSync(descriptor, text)
+    fsyncSync(descriptor)
+    giveTo(temporary, { uid, gid })
+    chmodSync(temporary, mode & 0o7777)
+    renameSync(temporary, target)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  } finally {
+    closeSync(descriptor)
+  }
 }
 
 function readEntries(site: Site, file: string): string[][] {

@@ -74,7 +74,8 @@ export function makeFolders(path: string): void {
 /** Runs a program of this host, without its output; undefined when it is not there. */
 export function runTool(program: string, ...args: string[]): string | undefined {
   // A service's environment, or sudo's, may lack the folders of the administrator.
-  const PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`
+  // An empty one would be the working directory, where anybody may have put a program.
+  const PATH = `${process.env.PATH ? `${process.env.PATH}:` : ''}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`
   try {
     return execFileSync(program, args, { env: { ...process.env, PATH, LC_ALL: 'C' }, encoding: 'utf8', stdio: 'pipe' })
   } catch (error) {

@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto'
 import {
   appendFileSync,
   chmodSync,
+  chownSync,
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -178,6 +180,137 @@ test('deadpool install leaves edited files alone, puts the new one beside, and r
   assert.ok(existsSync(unit))
   await runBinary(['uninstall', '--purge', '--root', root])
   assert.equal(existsSync(unit), false)
+})
+
+test('deadpool install renews a program that was copied there by hand, and leaves what is beside it', async (context) => {
+  const root = makeRoot(context)
+  await install(root)
+  const folder = join(root, 'usr/local/bin')
+  const [binary, beside, part] = ['deadpool', 'deadpool.new', 'deadpool.1.part'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ]
+  // As an upgrade by hand, or an older way to install, leaves it: ELF, and not known to the record.
+  writeFileSync(binary, '\x7fELF, older', { mode: 0o700 })
+  writeFileSync(part, '')
+  writeFileSync(join(folder, 'deadpool.4194305.part'), 'of a copy that was killed')
+  copyFileSync(BINARY, beside)
+  const { stdout } = await runBinary(['install', '--root', root], { binary: beside })
+  assert.match(stdout, /^\/usr\/local\/bin\/deadpool: renewed$/m)
+  assert.deepEqual(readFileSync(binary), readFileSync(BINARY))
+  assert.deepEqual(readdirSync(folder).sort(), ['deadpool', 'deadpool.1.part', 'deadpool.new'])
+
+  rmSync(binary)
+  symlinkSync(beside, binary)
+  assert.match((await install(root)).stdout, /^\/usr\/local\/bin\/deadpool: written in the place of a link$/m)
+  assert.ok(lstatSync(binary).isFile())
+
+  chmodSync(binary, 0o4777)
+  if (isRoot) chownSync(binary, 65_534, 65_534)
+  const given = isRoot ? 'given to root, and ' : ''
+  assert.ok((await install(root)).stdout.includes(`/usr/local/bin/deadpool: ${given}set to mode 0755\n`))
+  const { mode, uid } = statSync(binary)
+  assert.deepEqual([mode & 0o7777, uid], [0o755, process.getuid?.()])
+
+  // A script is somebody's work.
+  writeFileSync(binary, '#!/bin/sh\nexec /opt/deadpool "$@"\n')
+  rmSync(beside)
+  assert.match(
+    (await install(root)).stdout,
+    /bin\/deadpool: was edited, and stays; the new one is deadpool\.new beside it/,
+  )
+  writeFileSync(beside, 'mine')
+  assert.match(
+    (await install(root)).stdout,
+    /bin\/deadpool: was edited, and stays; deadpool\.new beside it is somebody's own, and stays too$/m,
+  )
+  assert.equal(readFileSync(beside, 'utf8'), 'mine')
+})
+
+test('deadpool install and uninstall leave alone what is not of install: a unit, a link, a package', async (context) => {
+  const root = makeRoot(context)
+  const own = join(root, 'etc/systemd/system/deadpool.service')
+  mkdirSync(join(own, '..'), { recursive: true })
+  mkdirSync(join(root, 'etc/deadpool'))
+  writeFileSync(own, '[Service]\nExecStart=/opt/deadpool/deadpool\n')
+  const none = await runBinary(['uninstall', '--purge', '--root', root])
+  assert.equal(none.code, 2)
+  assert.match(
+    none.stderr,
+    /^deadpool: nothing is recorded .* and \/etc\/systemd\/system\/deadpool\.service is a unit of your/,
+  )
+  assert.ok(existsSync(join(root, 'etc/deadpool')))
+
+  const config = join(root, 'etc/deadpool/deadpool.yml')
+  symlinkSync('/mnt/secrets/deadpool.yml', config)
+  const { stdout } = await install(root)
+  assert.match(
+    stdout,
+    /^\/etc\/systemd\/system\/deadpool\.service: counts instead of .*: systemctl disable --now deadpool; rm \/etc/m,
+  )
+  assert.match(stdout, /deadpool\.yml: is a link to \/mnt\/secrets\/deadpool\.yml, which is not there, and stays;/)
+  assert.ok(lstatSync(config).isSymbolicLink())
+  rmSync(config)
+  writeFileSync(config, 'WEB: [\n')
+  const broken = await install(root)
+  assert.match(broken.stdout, /^\/etc\/deadpool\/deadpool\.yml: was not understood: 2:1: /m)
+
+  // A package that came later.
+  mkdirSync(join(root, 'usr/bin'))
+  writeFileSync(join(root, 'usr/bin/deadpool'), '')
+  const purge = await runBinary(['uninstall', '--purge', '--root', root])
+  assert.equal(purge.code, 2)
+  assert.match(purge.stderr, /the configuration, the state and the user are those of the package now/)
+  const drop = join(root, 'etc/systemd/system/deadpool.service.d')
+  mkdirSync(drop)
+  const removed = await runBinary(['uninstall', '--root', root])
+  assert.equal(removed.code, 0, removed.stderr)
+  assert.match(
+    removed.stdout,
+    /^\/usr\/bin\/deadpool: stays, with all of the package; to run it: systemctl restart deadpool$/m,
+  )
+  assert.equal(existsSync(join(root, UNIT)), false)
+  assert.ok(existsSync(config) && existsSync(own))
+})
+
+test('deadpool install --root without the rights of root makes what it can', { skip: !isRoot }, async (context) => {
+  const root = makeRoot(context)
+  const paths = readdirSync(root, { recursive: true, encoding: 'utf8' })
+  for (const path of ['.', ...paths]) chownSync(join(root, path), 65_534, 65_534)
+  for (const command of ['install', 'install', 'uninstall']) {
+    const done = await runBinary([command, '--root', root], { uid: 65_534 })
+    assert.deepEqual([done.code, done.stderr], [0, ''])
+    if (command === 'install') assert.equal(statSync(join(root, 'etc/deadpool/deadpool.yml')).mode & 0o777, 0o600)
+  }
+})
+
+test('deadpool install makes up for half an account, and never leaves half a passwd', async (context) => {
+  const root = makeRoot(context)
+  // A process that was killed before the last line; and a user whom somebody made with another group.
+  writeFileSync(join(root, 'etc/group'), 'root:x:0:\ndeadpool:x:990:')
+  chmodSync(join(root, 'etc/passwd'), 0o604)
+  await install(root)
+  const [passwd, group] = ['passwd', 'group'].map((name) => join(root, 'etc', name)) as [string, string]
+  assert.match(readFileSync(passwd, 'utf8'), /^deadpool:x:998:990:/m)
+  assert.equal(readFileSync(group, 'utf8'), 'root:x:0:\ndeadpool:x:990:')
+  assert.equal(statSync(passwd).mode & 0o777, 0o604)
+
+  writeFileSync(passwd, readFileSync(passwd, 'utf8').replace('998:990', '998:0'))
+  writeFileSync(group, 'root:x:0:\n')
+  const { stdout } = await install(root)
+  assert.match(
+    stdout,
+    /^user deadpool: is there \(998:0\), without a group of its name\ngroup deadpool: made \(997\)$/m,
+  )
+  assert.match(readFileSync(group, 'utf8'), /^deadpool:x:997:$/m)
+
+  // What cannot be replaced stays whole.
+  mkdirSync(`${passwd}.deadpool`)
+  const before = readFileSync(passwd, 'utf8')
+  const failed = await runBinary(['uninstall', '--purge', '--root', root])
+  assert.equal(failed.code, 1)
+  assert.equal(readFileSync(passwd, 'utf8'), before)
 })
 
 test('deadpool install goes on after one that failed, and refuses a damaged record of what was installed', async (context) => {
