@@ -1,19 +1,82 @@
-import { realpathSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { readFileSync, realpathSync, type Stats, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import type { LoadedConfig } from './load.ts'
 import type { Path, Problem } from './problem.ts'
-import { collectSecrets } from './secrets.ts'
+import { collectSecrets, isSecretKey } from './secrets.ts'
 import { parseSource } from './source.ts'
 
+const GROUP_READS = 0o040
 const OTHERS_READ = 0o004
 const OTHERS_ENTER = 0o001
 
-/** Warns of a configuration with a secret in clear that every user of this host can read. */
+/** Warns of secrets that every user of this host can read: in clear in the configuration, or in the files it names. */
 export function findExposure({ config, text }: LoadedConfig): Problem[] {
-  const path = findSecretInClear(parseSource(config.file, text).value)
-  if (path === undefined || !isReadableByOthers(config.file)) return []
-  const message = `a secret stands here in clear, and every user of this host can read the file; mend it: chmod o-rwx ${quoteForShell(config.file)}`
-  return [{ kind: 'warning', path, message }]
+  const { value } = parseSource(config.file, text)
+  const warn = (path: Path, what: string, file: string): Problem[] => {
+    const found = findReadableByOthers(file)
+    return found ? [{ kind: 'warning', path, message: `${what}; mend it: ${mend(file, found)}` }] : []
+  }
+  const inClear = findSecretInClear(value)
+  const what = 'a secret stands here in clear, and every user of this host can read the file'
+  const files = findSecretFiles(value, dirname(config.file))
+  const firsts = files.filter(({ file }, index) => files.findIndex((each) => each.file === file) === index)
+  return [
+    ...(inClear === undefined ? [] : warn(inClear, what, config.file)),
+    ...firsts.flatMap(({ path, file }) => warn(path, `every user of this host can read the secret in ${file}`, file)),
+  ]
+}
+
+/** The files that secrets are read from, and where each is named first. */
+function findSecretFiles(value: unknown, folder: string, path: Path = [], isSecret = false): SecretFile[] {
+  if (typeof value !== 'object' || value === null) return []
+  const entries: [string | number, unknown][] = Array.isArray(value) ? [...value.entries()] : Object.entries(value)
+  const [[key, file] = []] = entries
+  if (isSecret && entries.length === 1 && key === 'file' && typeof file === 'string')
+    return [{ path, file: resolve(folder, file) }]
+  return entries.flatMap(([each, part]) =>
+    findSecretFiles(part, folder, [...path, each], isSecret || isSecretKey(each) || each === 'header'),
+  )
+}
+
+interface SecretFile {
+  path: Path
+  file: string
+}
+
+/**
+ * The command that closes a file to others, and leaves it to its reader: DeadPool, who may be none but one of the others
+ * so far. For root, who looks after the file of somebody else, that is the user of the service.
+ */
+function mend(file: string, { uid, gid, mode }: Stats): string {
+  const shown = quoteForShell(file)
+  const reader = process.geteuid?.() === 0 ? findServiceUser(uid) : { uid: process.geteuid?.(), gids: ownGroups() }
+  if (reader === undefined || reader.uid === uid) return `chmod o-rwx ${shown}`
+  if (!reader.gids.includes(gid)) return `chgrp ${nameGroup(reader.gids[0])} ${shown}; chmod g+r,o-rwx ${shown}`
+  return `chmod ${(mode & GROUP_READS) === 0 ? 'g+r,' : ''}o-rwx ${shown}`
+}
+
+function ownGroups(): number[] {
+  return [process.getegid?.() ?? 0, ...(process.getgroups?.() ?? [])]
+}
+
+/** Who reads a file of root: the user that an installation makes, if it was made. */
+function findServiceUser(ownerOfFile: number): { uid: number; gids: number[] } | undefined {
+  const line = ownerOfFile === 0 ? readLines('/etc/passwd').find((each) => each.startsWith('deadpool:')) : undefined
+  const [, , uid, gid] = line?.split(':') ?? []
+  return gid === undefined ? undefined : { uid: Number(uid), gids: [Number(gid)] }
+}
+
+function nameGroup(gid: number | undefined): string {
+  const line = readLines('/etc/group').find((each) => each.split(':')[2] === String(gid))
+  return line?.split(':')[0] ?? String(gid)
+}
+
+function readLines(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n')
+  } catch {
+    return [] // a root without users has none to name
+  }
 }
 
 /** Where the first secret stands: the token, or a part of the configuration that holds one somewhere. */
@@ -31,17 +94,18 @@ function findSecretInClear(value: unknown): Path | undefined {
   return undefined
 }
 
-/** A file is closed to others by its own mode, or by that of a folder above it. */
-function isReadableByOthers(file: string): boolean {
+/** What is known of a file that others can read: it is closed by its own mode, or by that of a folder above it. */
+function findReadableByOthers(file: string): Stats | undefined {
   try {
     const path = realpathSync(file)
-    if ((statSync(path).mode & OTHERS_READ) === 0) return false
+    const found = statSync(path)
+    if (!found.isFile() || (found.mode & OTHERS_READ) === 0) return undefined
     for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder)) {
-      if ((statSync(folder).mode & OTHERS_ENTER) === 0) return false
+      if ((statSync(folder).mode & OTHERS_ENTER) === 0) return undefined
     }
-    return true
+    return found
   } catch {
-    return false // gone, or out of this user's own sight: then there is nothing to be sure of
+    return undefined // gone, or out of this user's own sight: then there is nothing to be sure of
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, type Stats, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
 import { describeReadError } from './source.ts'
@@ -24,6 +24,13 @@ export const secretSpec = z
 /** A secret that was read, or the phrase that says why it could not be. */
 export type ReadSecret = { secret: string } | { fault: string }
 
+const MAX_SECRET_BYTES = 64 * 1024
+
+function describeKind(found: Stats): string {
+  if (found.isDirectory()) return 'it is a folder'
+  return `it is a ${found.isFIFO() ? 'pipe' : found.isSocket() ? 'socket' : 'device'}, and no file`
+}
+
 /** Reads a secret from where its `spec` says; a relative file is looked up from `folder`, and its last newline dropped. */
 export function readSecret(spec: SecretSpec, folder: string, env: NodeJS.ProcessEnv): ReadSecret {
   if (typeof spec === 'string') return { secret: spec }
@@ -34,6 +41,10 @@ export function readSecret(spec: SecretSpec, folder: string, env: NodeJS.Process
   const place = locateSecret(spec, folder, env)
   if ('fault' in place) return place
   try {
+    // A device or a pipe may never end, or give nothing the next time.
+    const found = statSync(place.path)
+    if (!found.isFile()) return { fault: `${place.path} cannot be read: ${describeKind(found)}` }
+    if (found.size > MAX_SECRET_BYTES) return { fault: `${place.path} is larger than 64 KiB, and no secret` }
     return { secret: readFileSync(place.path, 'utf8').replace(/\r?\n$/, '') }
   } catch (error) {
     return { fault: `${place.path} cannot be read: ${describeReadError(error as NodeJS.ErrnoException)}` }

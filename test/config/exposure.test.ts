@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -9,7 +9,7 @@ import { loadConfig } from '../../src/config/load.ts'
 const folder = mkdtempSync(join(tmpdir(), 'deadpool-exposure-'))
 chmodSync(folder, 0o755)
 after(() => rmSync(folder, { recursive: true }))
-writeFileSync(join(folder, 'token'), 'abcdefgh')
+writeFileSync(join(folder, 'token'), 'abcdefgh', { mode: 0o600 })
 
 const PROBES = 'probes:\n  a: { module: url_probe, query: { url: "http://h/" } }\n'
 const clear = `WEB:\n  access_token: abcdefgh\n${PROBES}`
@@ -58,6 +58,44 @@ test('findExposure() is silent when every secret stands elsewhere', () => {
   process.env.DEADPOOL_TEST_TOKEN = 'abcdefgh'
   const text = `WEB: { access_token: [{ file: token }, { env: DEADPOOL_TEST_TOKEN }, { credential: x }] }\n${PROBES}`
   assert.deepEqual(explain(text, 0o644), [])
+})
+
+test('findExposure() warns once of each file with a secret that others can read', () => {
+  const token = join(folder, 'token')
+  chmodSync(token, 0o644)
+  const query = 'url: "http://h/", header: { X-Key: { file: token } }, password: { file: other }'
+  const text = `WEB: { access_token: [{ file: token }] }\nprobes:\n  a: { module: url_probe, query: { ${query} } }\n`
+  const lines = explain(text, 0o600)
+  chmodSync(token, 0o600)
+  assert.equal(lines.length, 1, lines.join())
+  const message = `1:23 WEB.access_token[0]: every user of this host can read the secret in ${token}; mend it: chmod o-rwx ${token}`
+  assert.ok(lines[0]?.endsWith(message), lines[0])
+})
+
+test('findExposure() gives a command that leaves the file to its reader', { skip: process.getuid?.() !== 0 }, () => {
+  const file = join(folder, 'deadpool.yml')
+  const STRANGER = 54_321
+  for (const [gid, mode, command] of [
+    [0, 0o644, `chgrp ${STRANGER} ${file}; chmod g+r,o-rwx ${file}`],
+    [STRANGER, 0o644, `chmod o-rwx ${file}`],
+    [STRANGER, 0o604, `chmod g+r,o-rwx ${file}`],
+  ] as const) {
+    explain(clear, mode)
+    chownSync(file, 0, gid)
+    const loaded = loadConfig(file)
+    const groups = process.getgroups?.() ?? []
+    process.setgroups?.([])
+    process.setegid?.(STRANGER)
+    process.seteuid?.(STRANGER)
+    try {
+      assert.ok(loaded.format(findExposure(loaded))[0]?.endsWith(`mend it: ${command}`))
+    } finally {
+      process.seteuid?.(0)
+      process.setegid?.(0)
+      process.setgroups?.(groups)
+    }
+  }
+  rmSync(file)
 })
 
 test('quoteForShell() writes a path as a shell takes it', () => {

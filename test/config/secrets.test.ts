@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -77,6 +78,20 @@ test('collectSecrets() takes neither the path of a file nor the name of a variab
     [...collectSecrets({ access_token: [{ file: 'token' }, { env: 'TOKEN' }, { credential: 'token' }, 'abcdefgh'] })],
     ['abcdefgh'],
   )
+})
+
+test('readSecret() reads files alone, and small ones', (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'deadpool-secret-'))
+  context.after(() => rmSync(folder, { recursive: true }))
+  writeFileSync(join(folder, 'large'), 'x'.repeat(65_537))
+  execFileSync('mkfifo', [join(folder, 'pipe')])
+  for (const [file, fault] of [
+    ['/dev/zero', '/dev/zero cannot be read: it is a device, and no file'],
+    ['pipe', `${folder}/pipe cannot be read: it is a pipe, and no file`],
+    ['large', `${folder}/large is larger than 64 KiB, and no secret`],
+    ['.', `${folder} cannot be read: it is a folder`],
+  ] as const)
+    assert.deepEqual(readSecret({ file }, folder, {}), { fault })
 })
 
 test('readSecret() reads a credential of systemd from $CREDENTIALS_DIRECTORY', (context) => {
