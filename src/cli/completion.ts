@@ -95,8 +95,8 @@ complete -F _deadpool deadpool
 
 /** How bash completes each kind of word; a kind that is not here is not completed. */
 const BASH: Partial<Record<Kind, string>> = {
-  file: 'compopt -o filenames; COMPREPLY=($(compgen -f -- "$current"))',
-  folder: 'compopt -o filenames; COMPREPLY=($(compgen -d -- "$current"))',
+  file: 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$current")',
+  folder: 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current")',
   probe: 'COMPREPLY=($(compgen -W "$(_deadpool_names)" -- "$current"))',
   item: 'COMPREPLY=($(compgen -W "$(_deadpool_names)" -- "$current"))',
   items:

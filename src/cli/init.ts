@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, fchmodSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { quoteForShell } from '../config/exposure.ts'
@@ -34,6 +34,7 @@ function writeNew(path: string, text: string): boolean {
   try {
     const descriptor = openSync(path, 'wx', 0o600)
     try {
+      fchmodSync(descriptor, 0o600) // whatever the umask
       writeFileSync(descriptor, text)
     } catch (error) {
       // Half a file, as of a full disk, would keep the next try from writing a whole one.

@@ -23,6 +23,7 @@ esac
   { mode: 0o755 },
 )
 writeFileSync(join(folder, 'old.yml'), '')
+writeFileSync(join(folder, 'site plan.yml'), '')
 const env = { ...process.env, PATH: `${folder}:${process.env.PATH}`, HOME: folder, TERM: 'dumb', LC_ALL: 'C.UTF-8' }
 const modules = ['url_probe', 'redis_probe']
 for (const shell of ['bash', 'zsh', 'fish'] as const) {
@@ -43,6 +44,7 @@ const lines: { line: string; offers: string[]; not?: string[] }[] = [
   { line: 'deadpool drain --re', offers: ['--reason'], not: ['--json'] },
   { line: 'deadpool drain --for ', offers: ['30m'] },
   { line: 'deadpool check-config --against ol', offers: ['old.yml'] },
+  { line: 'deadpool init sit', offers: ['site plan.yml'], not: ['site', 'plan.yml'] },
 ]
 
 const shells: { shell: string; complete(line: string): Promise<string[]> }[] = [

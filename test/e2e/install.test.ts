@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   appendFileSync,
@@ -50,6 +50,12 @@ test('deadpool init writes a whole configuration with a token of its own, for it
   assert.equal(again.code, 2)
   assert.equal(again.stderr, `deadpool: ${file} is there already and stays as it is; name another file\n`)
   assert.equal(readFileSync(file, 'utf8'), text)
+
+  execFileSync('sh', ['-c', 'umask 0777; exec "$0" init strict.yml', BINARY], { cwd: folder })
+  assert.equal(statSync(join(folder, 'strict.yml')).mode & 0o777, 0o600)
+  const gone = 'mkdir gone; cd gone; rmdir ../gone; exec "$0" init'
+  const nowhere = spawnSync('sh', ['-c', gone, BINARY], { cwd: folder, encoding: 'utf8' })
+  assert.equal(nowhere.stderr, 'deadpool: the working directory is gone; go to another one\n')
 
   const other = await runBinary(['init', 'other.yml'], { cwd: folder })
   assert.equal(other.code, 0)
