@@ -52,6 +52,14 @@ _deadpool_names() {
   "\${program/#\\~/$HOME}" completion names "\${place[@]}" 2>/dev/null
 }
 
+# Offers the names that begin so, behind what is given. Not by compgen, which would run what a name has in $().
+_deadpool_offer_names() {
+  local begin=$1 before=$2 name
+  while read -r name; do
+    [[ $name == "$begin"* ]] && COMPREPLY+=("$before$name")
+  done < <(_deadpool_names)
+}
+
 _deadpool() {
   local current=\${COMP_WORDS[COMP_CWORD]} last=\${COMP_WORDS[COMP_CWORD - 1]} program=$1 command= known= option i
   local -a place=()
@@ -97,11 +105,11 @@ complete -F _deadpool deadpool
 const BASH: Partial<Record<Kind, string>> = {
   file: 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$current")',
   folder: 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current")',
-  probe: 'COMPREPLY=($(compgen -W "$(_deadpool_names)" -- "$current"))',
-  item: 'COMPREPLY=($(compgen -W "$(_deadpool_names)" -- "$current"))',
+  probe: '_deadpool_offer_names "$current"',
+  item: '_deadpool_offer_names "$current"',
   items:
     // biome-ignore lint/suspicious/noTemplateCurlyInString: these are bash's own
-    'local before=; [[ $current == *,* ]] && before=${current%,*},; COMPREPLY=($(compgen -P "$before" -W "$(_deadpool_names)" -- "${current##*,}"))',
+    'local before=; [[ $current == *,* ]] && before=${current%,*},; _deadpool_offer_names "${current##*,}" "$before"',
   module: 'COMPREPLY=($(compgen -W "MODULES" -- "$current"))',
   duration: `COMPREPLY=($(compgen -W "${DURATIONS}" -- "$current"))`,
   shell: `COMPREPLY=($(compgen -W "${SHELLS}" -- "$current"))`,

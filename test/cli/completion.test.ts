@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import { writeCompletion } from '../../src/cli/completion.ts'
+import { listNames } from '../../src/cli/names.ts'
 import { skip } from '../e2e/binary.ts'
 
 // A "deadpool" that knows one question, so that what the shells ask is seen, and none of them waits for a start.
@@ -17,7 +18,7 @@ writeFileSync(
 [ "$1 $2" = "completion names" ] || exit 1
 case "$*" in
 *other.yml*) echo mongo ;;
-*) printf '%s\\n' elastic elastic-2 kafka ;;
+*) printf '%s\\n' elastic elastic-2 kafka '$(touch "${folder}/pwned")' ;;
 esac
 `,
   { mode: 0o755 },
@@ -61,6 +62,7 @@ for (const { shell, complete } of shells) {
       for (const word of offers) assert.ok(offered.includes(word), `${line}| offers ${word}, not ${offered}`)
       for (const word of not) assert.equal(offered.includes(word), false, `${line}| does not offer ${word}`)
     }
+    assert.equal(existsSync(join(folder, 'pwned')), false, 'a name is no command')
   })
 }
 
@@ -117,3 +119,10 @@ async function run(shell: string, args: string[]): Promise<string[]> {
   const { stdout } = await promisify(execFile)(shell, args, { env, cwd: folder, timeout: 60_000 })
   return stdout.trim().split('\n')
 }
+
+test('listNames() leaves out what cannot be a name, lest a shell take it for a command', async () => {
+  const file = join(folder, 'hostile.yml')
+  writeFileSync(file, 'probes:\n  "$(touch pwned)": {}\n  "a b": {}\n  elastic: {}\n')
+  const around = { env: {}, cwd: folder, home: folder }
+  assert.deepEqual(await listNames({ config: file, folder: undefined }, around), ['elastic'])
+})
