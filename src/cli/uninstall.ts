@@ -31,7 +31,10 @@ export async function uninstall(
     writeRecord(site, record)
     if (isRunning) reloadUnits(site)
     if (isPackaged(site)) {
-      site.say(PACKAGED, 'stays, with all of the package; to run it: systemctl restart deadpool')
+      site.say(
+        PACKAGED,
+        'stays, with all of the package; to run it: systemctl reenable deadpool; systemctl restart deadpool',
+      )
       return 0
     }
     if (isPurge) {

@@ -274,7 +274,7 @@ test('deadpool install and uninstall leave alone what is not of install: a unit,
   assert.equal(removed.code, 0, removed.stderr)
   assert.match(
     removed.stdout,
-    /^\/usr\/bin\/deadpool: stays, with all of the package; to run it: systemctl restart deadpool$/m,
+    /^\/usr\/bin\/deadpool: stays, with all of the package; to run it: systemctl reenable deadpool; systemctl restart deadpool$/m,
   )
   assert.equal(existsSync(join(root, UNIT)), false)
   assert.ok(existsSync(config) && existsSync(own))
