@@ -15,6 +15,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -119,7 +120,7 @@ function takeBack(site: Site, path: string, record: InstallRecord): void {
   const hash = record.get(path)
   if (hash === undefined) return
   const target = site.at(path)
-  if (!site.isDry && existsSync(target) && hashFile(target) === hash) rmSync(target)
+  if (!site.isDry && existsSync(target) && hashFile(target) === hash) unlinkSync(target)
   record.delete(path)
 }
 
@@ -143,7 +144,8 @@ function write(target: string, content: Item['content'], mode: number): void {
     renameSync(temporary, target)
   } catch (error) {
     rmSync(temporary, { force: true })
-    throw error
+    // It is the file that is told about, not its first name.
+    throw Object.assign(error as Error, { dest: target })
   }
 }
 
@@ -193,7 +195,7 @@ export function removeFile(site: Site, path: string, hash: string, { isPurge }: 
     site.say(path, 'was edited, and stays; --purge removes it')
     return false
   }
-  if (!site.isDry) rmSync(target)
+  if (!site.isDry) unlinkSync(target)
   site.did(path, 'removed')
   return true
 }
@@ -225,8 +227,9 @@ const recordSchema = z.record(z.string(), z.hash('sha256'))
 export function writeRecord(site: Site, record: InstallRecord): void {
   if (site.isDry) return
   const path = site.at(RECORD)
+  const text = `${JSON.stringify(Object.fromEntries(record), undefined, 2)}\n`
   if (record.size === 0) rmSync(dirname(path), { recursive: true, force: true })
-  else write(path, `${JSON.stringify(Object.fromEntries(record), undefined, 2)}\n`, 0o644)
+  else if (!existsSync(path) || readFileSync(path, 'utf8') !== text) write(path, text, 0o644)
 }
 
 function hashOf(text: string): string {

@@ -21,6 +21,10 @@ part status
 systemctl show -p StatusText -p NotifyAccess -p WatchdogUSec deadpool
 part again
 ./deadpool install --now; echo "exit $?"
+part 'other unit'
+sed s/StartLimit.*// /usr/local/lib/systemd/system/deadpool.service >/etc/systemd/system/deadpool.service
+./deadpool install --now; echo "exit $?"; ./deadpool uninstall --dry-run | head -1
+rm /etc/systemd/system/deadpool.service; systemctl daemon-reload
 part 'new program'
 cp -p deadpool former; printf '\\n' >>deadpool
 before=$(systemctl show -p MainPID --value deadpool)
@@ -138,6 +142,13 @@ test('the unit under a systemd: installed, started, reloaded, confined, removed'
   await step('installing again leaves what runs alone', () => {
     assert.match(part('again'), /^deadpool\.service: is running, and nothing of it is new$/m)
     assert.match(part('again'), /^exit 0$/m)
+  })
+  await step('a unit of somebody else is told of, and neither started nor stopped', () => {
+    assert.match(part('other unit'), /^\/etc\/systemd\/system\/deadpool\.service: counts instead of \/usr\/local\/lib/m)
+    assert.match(
+      part('other unit'),
+      /^deadpool\.service: is not started, since it is another unit that would be\nexit 1\n\/usr\/local\/bin/m,
+    )
   })
   await step('installing a new program lets what runs hand over to it', () => {
     assert.match(part('new program'), /^deadpool\.service: handed over to the new program, as by "deadpool upgrade"$/m)
