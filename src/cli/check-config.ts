@@ -1,7 +1,7 @@
 import { access, constants, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Carried } from '../carried/carried.ts'
-import { findExposure } from '../config/exposure.ts'
+import { findExposure, findUnreadable } from '../config/exposure.ts'
 import { type Config, type LoadedConfig, refuseMistakes } from '../config/load.ts'
 import type { Problem } from '../config/problem.ts'
 import { createCatalog, moduleFolderOf } from '../modules/catalog.ts'
@@ -25,6 +25,7 @@ export async function checkConfig(
     ...(await validateProbes(config, carried, { probes: 'all' })).problems,
     ...(await checkFolder(config)),
     ...findExposure(loaded),
+    ...findUnreadable(loaded),
   ]
   refuseMistakes(loaded, problems, ['mistake', 'broken'])
   return { lines: describe(config, carried), warnings: loaded.format(problems) }

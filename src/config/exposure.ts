@@ -26,6 +26,39 @@ export function findExposure({ config, text }: LoadedConfig): Problem[] {
   ]
 }
 
+const SERVICE_CONFIG = '/etc/deadpool/deadpool.yml'
+
+/**
+ * Warns root, who can read everything, of files of the installed configuration that its service cannot read.
+ */
+export function findUnreadable(loaded: LoadedConfig): Problem[] {
+  if (process.geteuid?.() !== 0 || loaded.config.file !== SERVICE_CONFIG) return []
+  const user = findServiceUser(0)
+  return user ? findUnreadableBy(user, loaded) : []
+}
+
+/** Warns of a configuration and of files with secrets that a user cannot read. */
+export function findUnreadableBy(user: Reader, { config, text }: LoadedConfig): Problem[] {
+  const files = findSecretFiles(parseSource(config.file, text).value, dirname(config.file))
+  return [{ path: ['WEB'], file: config.file }, ...files].flatMap(({ path, file }) => {
+    if (isReadableBy(user, file)) return []
+    const shown = quoteForShell(file)
+    const command = `chgrp ${nameGroup(user.gids[0])} ${shown}; chmod g+r ${shown}`
+    const message = `root can read ${file}, but the user deadpool, whose the service is, cannot; mend it: ${command}`
+    return [{ kind: 'warning', path, message }]
+  })
+}
+
+function isReadableBy({ uid, gids }: Reader, file: string): boolean {
+  try {
+    const found = statSync(file)
+    const shift = found.uid === uid ? 6 : gids.includes(found.gid) ? 3 : 0
+    return ((found.mode >> shift) & OTHERS_READ) !== 0
+  } catch {
+    return true // that it cannot be read is told elsewhere
+  }
+}
+
 /** The files that secrets are read from, and where each is named first. */
 function findSecretFiles(value: unknown, folder: string, path: Path = [], isSecret = false): SecretFile[] {
   if (typeof value !== 'object' || value === null) return []
@@ -36,6 +69,12 @@ function findSecretFiles(value: unknown, folder: string, path: Path = [], isSecr
   return entries.flatMap(([each, part]) =>
     findSecretFiles(part, folder, [...path, each], isSecret || isSecretKey(each) || each === 'header'),
   )
+}
+
+/** A user that reads files, and its groups, the main one first. */
+interface Reader {
+  uid: number | undefined
+  gids: number[]
 }
 
 interface SecretFile {
@@ -60,7 +99,7 @@ function ownGroups(): number[] {
 }
 
 /** Who reads a file of root: the user that an installation makes, if it was made. */
-function findServiceUser(ownerOfFile: number): { uid: number; gids: number[] } | undefined {
+function findServiceUser(ownerOfFile: number): Reader | undefined {
   const line = ownerOfFile === 0 ? readLines('/etc/passwd').find((each) => each.startsWith('deadpool:')) : undefined
   const [, , uid, gid] = line?.split(':') ?? []
   return gid === undefined ? undefined : { uid: Number(uid), gids: [Number(gid)] }

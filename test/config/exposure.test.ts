@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { findExposure, quoteForShell } from '../../src/config/exposure.ts'
+import { findExposure, findUnreadableBy, quoteForShell } from '../../src/config/exposure.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'deadpool-exposure-'))
@@ -96,6 +96,22 @@ test('findExposure() gives a command that leaves the file to its reader', { skip
     }
   }
   rmSync(file)
+})
+
+test('findUnreadableBy() tells what the user of the service cannot read, with the command that mends it', () => {
+  const user = { uid: 54_321, gids: [54_322] }
+  const told = () => {
+    const loaded = loadConfig(join(folder, 'deadpool.yml'))
+    return loaded.format(findUnreadableBy(user, loaded)).map((line) => line.split('mend it: ')[1])
+  }
+  explain(`WEB: { access_token: { file: token } }\n${PROBES}`, 0o604)
+  const token = join(folder, 'token')
+  assert.deepEqual(told(), [`chgrp 54322 ${token}; chmod g+r ${token}`])
+  chmodSync(token, 0o604)
+  assert.deepEqual(told(), [])
+  chmodSync(token, 0o600)
+  explain(clear, 0o600)
+  assert.equal(told().length, 1)
 })
 
 test('quoteForShell() writes a path as a shell takes it', () => {

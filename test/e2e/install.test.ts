@@ -440,7 +440,43 @@ test('the commands of docs/install.md do what it says, as they are written there
     assert.doesNotMatch(after(way), /^FAILED/m, after(way))
     assert.match(after(way), /^OK\n.*\n\[200\]$/m, after(way))
   }
+  const { checked, asked } = readReadme()
+  assert.doesNotMatch(after('README'), /^FAILED/m, after('README'))
+  assert.ok(after('README').includes(checked), after('README'))
+  assert.equal(asked.length, 3)
+  assert.match(after('README'), /^Auth ERR\[511\]\n(DEAD elastic\ndc1\nelastic: connection refused .*\n\[503\]\n){2}/m)
 })
+
+/** What README.md says to do, what it says that comes of it, and how to ask. */
+function readReadme() {
+  const text = readFileSync(join(home, 'README.md'), 'utf8')
+  const blocks = [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language = '', block = '']) => ({
+    language,
+    block,
+  }))
+  const find = (language: string, part: string) =>
+    blocks.find((each) => each.language === language && each.block.includes(part))?.block ?? ''
+  const asked = [...text.matchAll(/^\$ (curl .*)$/gm)].map(([, command = '']) => command)
+  const checked = find('console', '$ ./deadpool').replaceAll(/^\$ .*\n/gm, '')
+  return { place: find('sh', '/opt/deadpool'), config: find('yaml', 'elastic:'), checked, asked }
+}
+
+/** As `npm run build` leaves the binary, and up to where somebody asks. */
+function writeReadmeScript(): string {
+  const { place, config, asked } = readReadme()
+  return `echo '== README'
+mkdir -p /root/clone/dist; cp /root/deadpool /root/clone/dist
+(set -e; cd /root/clone
+${place}
+cat >deadpool.yml <<'YAML'
+${config}YAML
+./deadpool --check-config
+./deadpool >/dev/null & sleep 2
+${asked.join('\n')}
+kill $!; wait $!
+) || echo FAILED
+rm -r /opt/deadpool`
+}
 
 /** Every block of each section, in its order; a block that stays in the foreground is stopped after DeadPool was asked. */
 function writeScript(): string {
@@ -466,7 +502,7 @@ function writeScript(): string {
   return `#!/bin/bash
 sudo() { if [ "$1" = -u ]; then runuser -u "$2" -- "\${@:3}"; else "$@"; fi; }
 ask() { curl -sS -w '[%{http_code}]\\n' -H "Authorization: Bearer $(sed -n "s/.*access_token: '\\(.*\\)'/\\1/p" $1)" http://127.0.0.1:9001/; }
-${parts.join('\n')}
+${[writeReadmeScript(), ...parts].join('\n')}
 `
 }
 
