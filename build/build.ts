@@ -247,7 +247,8 @@ async function pack(): Promise<void> {
   cpSync(join(home, 'build/boot.cjs'), join(work, 'boot.cjs'))
   process.env.TMPDIR = work
   process.env.HOME = work
-  const seaConfig = { main: '../boot.cjs', assets }
+  // The host's NODE_OPTIONS, as of an agent that watches applications, is not meant for this program.
+  const seaConfig = { main: '../boot.cjs', assets, execArgvExtension: 'none' }
   await sea(join(work, 'boot.cjs'), { targets: [target], seaConfig })
 }
 

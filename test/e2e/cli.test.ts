@@ -15,6 +15,11 @@ test('deadpool --version tells version, commit and Node', async () => {
   }
 })
 
+test('deadpool does not heed NODE_OPTIONS, which a host may set for its own programs', async () => {
+  const { code, stderr } = await runBinary(['--version'], { env: { NODE_OPTIONS: '--require /none.js --bogus' } })
+  assert.deepEqual([code, stderr], [0, ''])
+})
+
 test('deadpool --help tells every command and option', async () => {
   for (const args of [['--help'], ['-h'], ['help'], ['help', 'version']]) {
     const { code, stdout } = await runBinary(args)
