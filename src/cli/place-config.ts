@@ -26,6 +26,8 @@ export function placeConfig(site: Site, account: Account | undefined): boolean {
     for (const warning of doubtConfig(site, account)) site.say(CONFIG, warning)
     return false
   }
+  const folder = dirname(target)
+  if (account && existsSync(folder) && !may(account, folder, 1)) site.say(CONFIG, describeClosed(folder))
   const content = writeStarter({ statusFolder: `${STATE}/probe`, moduleFolder: 'mod' })
   placeFile(site, { path: CONFIG, content, mode: 0o600 }, new Map())
   if (site.isDry) return true
@@ -42,8 +44,7 @@ function doubtConfig(site: Site, account: Account | undefined): string[] {
   const shown = quoteForShell(target)
   const folder = dirname(target)
   const doubts: string[] = []
-  if (account && !may(account, folder, 1))
-    doubts.push(`cannot be reached by the user deadpool; mend it: chmod o+x ${quoteForShell(folder)}`)
+  if (account && !may(account, folder, 1)) doubts.push(describeClosed(folder))
   if (account && !may(account, target, 4))
     doubts.push(`cannot be read by the user deadpool; mend it: chgrp deadpool ${shown}; chmod g+r ${shown}`)
   try {
@@ -58,6 +59,10 @@ function doubtConfig(site: Site, account: Account | undefined): string[] {
     doubts.push(`was not understood: ${faults.join('; ')}`)
   }
   return doubts
+}
+
+function describeClosed(folder: string): string {
+  return `cannot be reached by the user deadpool; mend it: chmod o+x ${quoteForShell(folder)}`
 }
 
 /** Whether an account has a right (4: to read, 1: to enter) by the mode of a file. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import type { Carried } from '../carried/carried.ts'
-import { removeAccount } from '../install/account.ts'
+import { refuseIfAtWork, removeAccount } from '../install/account.ts'
 import { readRecord, removeFile, removeFolder, writeRecord } from '../install/placing.ts'
 import type { Site } from '../install/site.ts'
 import { findSystemd, reloadUnits, SERVICE, SOCKET, stopService } from '../install/systemd.ts'
@@ -26,6 +26,7 @@ export async function uninstall(
     const isRunning = findSystemd(site) === 'running'
     // A unit that is not from here is not for this command to stop.
     if (isRunning && findUnitBefore(site) === undefined && !isPackaged(site)) stopService(site)
+    if (isPurge && !site.isDry) refuseIfAtWork(site)
     if (record.size === 0) site.say(site.root, 'nothing is recorded as installed here by "deadpool install"')
     for (const [path, hash] of record) if (removeFile(site, path, hash, { isPurge })) record.delete(path)
     writeRecord(site, record)

@@ -4,6 +4,7 @@ import {
   existsSync,
   fsyncSync,
   openSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   renameSync,
@@ -12,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { giveTo } from './placing.ts'
-import { runTool, type Site } from './site.ts'
+import { runTool, type Site, StepError } from './site.ts'
 
 const NAME = 'deadpool'
 const HOME = '/var/lib/deadpool'
@@ -70,6 +71,23 @@ function joinGroup(site: Site, found: Account): Account {
   const made = findGid(site)
   site.did(`group ${NAME}`, `made (${made})`)
   return made === undefined ? found : { ...found, gid: made }
+}
+
+/**
+ * Makes sure that nobody works as the user that is to be removed.
+ *
+ * @throws StepError that names the process
+ */
+export function refuseIfAtWork(site: Site): void {
+  const account = site.isHost ? findAccount(site) : undefined
+  if (account === undefined) return
+  const pid = readdirSync('/proc').find((name) => /^\d+$/.test(name) && ownerOf(`/proc/${name}`) === account.uid)
+  if (pid === undefined) return
+  throw new StepError(`process ${pid} runs as the user ${NAME}; stop it first, and try again`)
+}
+
+function ownerOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.uid
 }
 
 /** Removes the user and the group, if they are what `makeAccount` makes. */

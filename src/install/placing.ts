@@ -200,11 +200,17 @@ export function removeFile(site: Site, path: string, hash: string, { isPurge }: 
   return true
 }
 
-/** Removes a folder with all that is in it. */
+/** Removes a folder with all that is in it; one that a disk is mounted at is left empty. */
 export function removeFolder(site: Site, path: string): void {
   const target = site.at(path)
   if (!existsSync(target)) return
-  if (!site.isDry) rmSync(target, { recursive: true })
+  try {
+    if (!site.isDry) rmSync(target, { recursive: true })
+  } catch (error) {
+    if (readdirSync(target).length > 0) throw error
+    site.did(path, 'emptied, and stays, as a disk is mounted there')
+    return
+  }
   site.did(path, 'removed, with all that was in it')
 }
 

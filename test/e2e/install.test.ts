@@ -416,6 +416,12 @@ test('deadpool install tells of a configuration that the service could not work 
   const root = makeRoot(context)
   await install(root)
   const config = join(root, 'etc/deadpool/deadpool.yml')
+  const closed = /deadpool\.yml: cannot be reached by the user deadpool; mend it: chmod o\+x /
+  chmodSync(join(root, 'etc/deadpool'), 0o700)
+  assert.match((await install(root)).stdout, closed)
+  rmSync(config)
+  assert.match((await install(root)).stdout, closed)
+  chmodSync(join(root, 'etc/deadpool'), 0o755)
   writeFileSync(config, readFileSync(config, 'utf8').replace('/var/lib/deadpool/probe', 'probe'))
   chmodSync(config, 0o600)
   const { stdout } = await install(root)

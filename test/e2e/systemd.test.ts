@@ -116,6 +116,11 @@ part uninstall
 ./deadpool uninstall; echo "exit $?"
 systemctl is-active deadpool; systemctl cat deadpool.socket
 ls /etc/deadpool
+part 'purge at work'
+setpriv --reuid deadpool --regid deadpool --clear-groups sleep 60 & sleeper=$!; sleep 0.2
+./deadpool uninstall --purge; echo "exit $?"; ls /etc/deadpool/deadpool.yml
+kill $sleeper; wait $sleeper
+mount -t tmpfs tmpfs /var/lib/deadpool; touch /var/lib/deadpool/note
 part purge
 ./deadpool uninstall --purge; echo "exit $?"
 getent passwd deadpool; ls -d /etc/deadpool /var/lib/deadpool
@@ -200,6 +205,12 @@ test('the unit under a systemd: installed, started, reloaded, confined, removed'
     assert.match(part('uninstall'), /^inactive$/m)
     assert.match(part('uninstall'), /No files found for deadpool\.socket/)
     assert.match(part('uninstall'), /^deadpool\.yml$/m)
+    assert.match(
+      part('purge at work'),
+      /^deadpool: process \d+ runs as the user deadpool; stop it first, and try again$/m,
+    )
+    assert.match(part('purge at work'), /^exit 1\n\/etc\/deadpool\/deadpool\.yml$/m)
+    assert.match(part('purge'), /^\/var\/lib\/deadpool: emptied, and stays, as a disk is mounted there$/m)
     assert.match(part('purge'), /^user deadpool: removed$/m)
     assert.doesNotMatch(part('purge'), /^deadpool:x:|^\/etc\/deadpool$/m)
   })
