@@ -4,11 +4,11 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
-import { fill, type Item, installed, type Release, scripts, stage, units } from './stage.ts'
+import { fill, type Item, installed, type Release, scripts, stage } from './stage.ts'
 
 const ARCHES = { x64: 'amd64', arm64: 'arm64' } as const
 
-const COPYRIGHT = `Copyright: the authors of DeadPool. No licence has been chosen yet (UNLICENSED).
+const COPYRIGHT = `Copyright 2026 the authors of DeadPool. No licence has been chosen yet (UNLICENSED).
 
 The binary holds the work of others. Their names and licences, in full, are in
 /usr/share/doc/deadpool/licenses.txt, and printed by: deadpool licenses
@@ -19,7 +19,7 @@ export async function makeDeb(release: Release): Promise<string> {
   const { version, epoch, out, work, level } = release
   const arch = ARCHES[release.arch]
   const root = join(work, 'deb')
-  const items = [...installed(release), ...papers(release)]
+  const items = [...installed(release, 'vendor-completions'), ...papers(release)]
   stage(root, items, epoch)
   const sizes = items.map(({ path }) => Math.ceil(statSync(join(root, path)).size / 1024))
   const kilobytes = sizes.reduce((sum, size) => sum + size)
@@ -53,7 +53,7 @@ function control(root: string, items: readonly Item[], values: Record<string, st
       .update(readFileSync(join(root, path)))
       .digest('hex')
   const sums = items.filter(({ path }) => statSync(join(root, path)).isFile() && !path.startsWith('etc/'))
-  const fills = { ...values, ...scripts(), units: names() }
+  const fills = scripts()
   return [
     { path: 'control', text: fill('deb/control', values) },
     { path: 'conffiles', text: '/etc/deadpool/deadpool.yml\n' },
@@ -64,14 +64,8 @@ function control(root: string, items: readonly Item[], values: Record<string, st
         .sort()
         .join(''),
     },
-    ...['postinst', 'prerm', 'postrm'].map((script) => {
+    ...['preinst', 'postinst', 'prerm', 'postrm'].map((script) => {
       return { path: script, text: fill(`deb/${script}`, fills), isExecutable: true }
     }),
   ]
-}
-
-function names(): string {
-  return units()
-    .map(({ name }) => name)
-    .join(' ')
 }

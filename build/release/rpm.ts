@@ -3,7 +3,7 @@ import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { fill, type Item, installed, type Release, scripts, stage, units } from './stage.ts'
+import { fill, type Item, installed, type Release, scripts, stage } from './stage.ts'
 
 const ARCHES = { x64: 'x86_64', arm64: 'aarch64' } as const
 
@@ -12,19 +12,17 @@ export async function makeRpm(release: Release): Promise<string> {
   const { version, epoch, out, work, level } = release
   const arch = ARCHES[release.arch]
   const root = join(work, 'rpm')
-  const items = installed(release)
+  const items = installed(release, 'site-functions')
   stage(root, items, epoch)
   // The scripts of rpmbuild take a path with a space in it for two.
   const place = mkdtempSync(join(tmpdir(), 'deadpool-rpm-'))
   const spec = join(place, 'deadpool.spec')
-  const names = units().map(({ name }) => name)
   writeFileSync(
     spec,
     fill('rpm/deadpool.spec', {
       version,
       root,
       files: list(root, items),
-      units: names.join(' '),
       ...scripts(),
     }),
   )
@@ -60,8 +58,15 @@ function list(root: string, items: readonly Item[]): string {
   const folders = own.map((path) => `%dir %attr(0755, root, root) /${path}`)
   const files = items.map(({ path, isExecutable }) => {
     if (statSync(join(root, path)).isDirectory()) return `%dir %attr(0755, root, root) /${path}`
-    const kind = path.startsWith('etc/') ? '%config(noreplace) ' : path.startsWith('usr/share/doc/') ? '%doc ' : ''
-    return `${kind}%attr(${isExecutable ? '0755' : '0644'}, root, root) /${path}`
+    // It may come to hold passwords, and an upgrade gives it these rights again.
+    if (path.startsWith('etc/')) return `%config(noreplace) %attr(0640, root, deadpool) /${path}`
+    return `${kindOf(path)}%attr(${isExecutable ? '0755' : '0644'}, root, root) /${path}`
   })
   return [...folders, ...files].join('\n')
+}
+
+/** Documentation may be left out of an installation (`tsflags=nodocs`), licences may not. */
+function kindOf(path: string): string {
+  if (path === 'usr/share/doc/deadpool/licenses.txt') return '%license '
+  return path.startsWith('usr/share/doc/') ? '%doc ' : ''
 }

@@ -79,24 +79,29 @@ export function units(): { name: string; from: string }[] {
 }
 
 /** What a package puts into its places on a host, the binary first. */
-export function installed(release: Release): Item[] {
+export function installed(release: Release, zsh: ZshFolder): Item[] {
   return [
     { path: 'usr/bin/deadpool', from: join(release.built, 'deadpool'), isExecutable: true },
     { path: 'etc/deadpool/deadpool.yml', from: join(home, 'packaging/deadpool.yml') },
     { path: 'etc/deadpool/mod' },
     ...units().map(({ name, from }) => ({ path: `usr/lib/systemd/system/${name}`, from })),
     ...manual(release),
-    ...COMPLETIONS.map(([name, path]) => ({ path, from: join(release.built, 'completions', name) })),
+    ...placeCompletions(zsh).map(([name, path]) => ({ path, from: join(release.built, 'completions', name) })),
     ...readings(release).map(({ path, ...rest }) => ({ path: `usr/share/doc/deadpool/${path}`, ...rest })),
   ]
 }
 
+/** Where zsh looks for the completions of packages: on Debian, and everywhere else. */
+export type ZshFolder = 'vendor-completions' | 'site-functions'
+
 /** Where each shell looks for completions. */
-const COMPLETIONS = [
-  ['deadpool.bash', 'usr/share/bash-completion/completions/deadpool'],
-  ['deadpool.zsh', 'usr/share/zsh/vendor-completions/_deadpool'],
-  ['deadpool.fish', 'usr/share/fish/vendor_completions.d/deadpool.fish'],
-] as const
+function placeCompletions(zsh: ZshFolder): [name: string, path: string][] {
+  return [
+    ['deadpool.bash', 'usr/share/bash-completion/completions/deadpool'],
+    ['deadpool.zsh', `usr/share/zsh/${zsh}/_deadpool`],
+    ['deadpool.fish', 'usr/share/fish/vendor_completions.d/deadpool.fish'],
+  ]
+}
 
 /** The pages of the manual, compressed as packages have them. */
 function manual({ built }: Release): Item[] {
@@ -118,14 +123,15 @@ export function fill(file: string, values: Record<string, string | number>): str
     .replace(/@([a-z-]+)@/g, (_, name: string) => take(name))
 }
 
-/**
- * What the scripts of both kinds of packages have in common: `set-up` makes user, state and token, `hand-over` lets a running
- * DeadPool follow an upgrade.
- */
+/** What the scripts of both kinds of packages have in common, by the name under which they ask for it. */
 export function scripts(): Record<string, string> {
+  const names = ['refuse', 'account', 'set-up', 'hand-over']
   const read = (name: string) => readFileSync(join(home, 'packaging', `${name}.sh`), 'utf8')
-  return { 'set-up': read('set-up'), 'hand-over': read('hand-over') }
+  return { ...Object.fromEntries(names.map((name) => [name, read(name)])), 'is-ours': IS_OURS }
 }
+
+/** A unit of the administrator's own goes before that of the package, and may run a DeadPool that is somewhere else. */
+const IS_OURS = "systemctl show --property ExecStart deadpool.service | grep -q '[ =]/usr/bin/deadpool '"
 
 function filesOf(folder: string): string[] {
   return filesIn(join(home, folder)).map((name) => `${folder}/${name}`)

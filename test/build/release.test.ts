@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { checkArchive } from '../../build/node.ts'
-import { fill, scripts, stage, units } from '../../build/release/stage.ts'
+import { fill, scripts, stage } from '../../build/release/stage.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { makeFolder, skip } from '../e2e/binary.ts'
 
@@ -61,14 +61,8 @@ test('fill() names what a template asks for in vain', () => {
 })
 
 test('the maintainer scripts are scripts that a shell can read, with nothing left to fill in', () => {
-  const values = {
-    ...scripts(),
-    units: units()
-      .map(({ name }) => name)
-      .join(' '),
-  }
-  for (const name of ['postinst', 'prerm', 'postrm']) {
-    const script = fill(`deb/${name}`, values)
+  for (const name of ['preinst', 'postinst', 'prerm', 'postrm']) {
+    const script = fill(`deb/${name}`, scripts())
     assert.doesNotMatch(script, /@[a-z-]+@/)
     const { status, stderr } = spawnSync('sh', ['-n'], { input: script, encoding: 'utf8' })
     assert.equal(status, 0, stderr)
