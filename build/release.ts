@@ -1,6 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ARCHES, type Arch, needTools } from './node.ts'
@@ -22,46 +31,71 @@ import { readRevision, toPackageVersion } from './revision.ts'
 const home = join(import.meta.dirname, '..')
 const MAX_DEB_BYTES = 35_000_000
 
-const { values: options } = parseArgs({
-  options: {
-    arch: { type: 'string', multiple: true },
-    out: { type: 'string', default: join(home, 'dist/release') },
-    level: { type: 'string', default: '6' },
-  },
-})
+/** What a release is made of; whatever else is in a folder was not made here, and is not thrown away. */
+const MADE = /^(deadpool[-_].*|licenses\.txt|SHA256SUMS|\.work)$/
 
 try {
-  await makeRelease()
+  await makeRelease(readOptions())
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
   process.exit(1)
 }
 
-async function makeRelease(): Promise<void> {
-  const arches = ARCHES.filter((arch) => !options.arch || options.arch.includes(arch))
-  if (arches.length === 0) throw new Error(`There is no processor "${options.arch}"; write ${ARCHES.join(' or ')}`)
-  if (!/^[0-9]$/.test(options.level)) throw new Error(`"--level ${options.level}" is none of xz; write 0 to 9`)
+interface Options {
+  arches: readonly Arch[]
+  out: string
+  level: number
+}
+
+function readOptions(): Options {
+  const { arch, out, level } = parseArgs({
+    options: {
+      arch: { type: 'string', multiple: true, default: [...ARCHES] },
+      out: { type: 'string', default: join(home, 'dist/release') },
+      level: { type: 'string', default: '6' },
+    },
+  }).values
+  const unknown = arch.find((each) => !(ARCHES as readonly string[]).includes(each))
+  if (unknown !== undefined) throw new Error(`There is no processor "${unknown}"; write ${ARCHES.join(' or ')}`)
+  if (!/^[0-9]$/.test(level)) throw new Error(`"--level ${level}" is none of xz; write 0 to 9`)
+  if (out === '') throw new Error('"--out" is empty; name a folder')
+  return { arches: ARCHES.filter((each) => arch.includes(each)), out: resolve(out), level: Number(level) }
+}
+
+async function makeRelease({ arches, out, level }: Options): Promise<void> {
+  refuseOthers(out)
   const revision = readRevision(['.'])
   const version = toPackageVersion(revision)
   needPackagers()
   for (const arch of arches) needTools(arch)
 
-  const out = resolve(options.out)
-  rmSync(out, { recursive: true, force: true })
-  mkdirSync(out, { recursive: true })
   const releases = arches.map((arch): Release => {
     const built = build(arch)
-    const work = join(out, '.work', arch)
-    mkdirSync(work, { recursive: true })
-    return { arch, version, epoch: revision.epoch ?? 0, built, out, work, level: Number(options.level) }
+    return { arch, version, epoch: revision.epoch ?? 0, built, out, work: join(out, '.work', arch), level }
   })
-  await Promise.all(releases.map(makeAll))
-  rmSync(join(out, '.work'), { recursive: true })
-  writeSums(out)
+  clear(out)
+  try {
+    for (const { work } of releases) mkdirSync(work, { recursive: true })
+    await Promise.all(releases.map(makeAll))
+  } finally {
+    rmSync(join(out, '.work'), { recursive: true, force: true })
+  }
+  writeSums(out) // the last file: what has none is no whole release
   for (const name of readdirSync(out).sort()) {
     const { size } = statSync(join(out, name))
     process.stdout.write(`${(size / 1e6).toFixed(1).padStart(6)} MB  ${join(out, name)}\n`)
   }
+}
+
+/** @throws Error when the folder of the former release holds anything else */
+function refuseOthers(out: string): void {
+  const other = existsSync(out) && readdirSync(out).find((name) => !MADE.test(name))
+  if (other) throw new Error(`${out} holds "${other}", which is of no release; name an empty folder after --out`)
+}
+
+function clear(out: string): void {
+  rmSync(out, { recursive: true, force: true })
+  mkdirSync(out, { recursive: true })
 }
 
 /** Builds for one processor, and gives the folder. */

@@ -21,13 +21,13 @@ export async function makeRpm(release: Release): Promise<string> {
     spec,
     fill('rpm/deadpool.spec', {
       version,
-      root,
       files: list(root, items),
       ...scripts(),
     }),
   )
   const macros: Record<string, string> = {
     _topdir: place,
+    _tmppath: place,
     _dbpath: join(place, 'rpmdb'),
     _binary_payload: `w${level}.xzdio`,
     // Nothing of this host, and no time but the commit's.
@@ -41,7 +41,8 @@ export async function makeRpm(release: Release): Promise<string> {
     _build_id_links: 'none',
   }
   const defines = Object.entries(macros).flatMap(([name, value]) => ['--define', `${name} ${value}`])
-  const env = { ...process.env, SOURCE_DATE_EPOCH: String(epoch) }
+  // A path may hold what is a macro in a spec.
+  const env = { ...process.env, SOURCE_DATE_EPOCH: String(epoch), STAGED: root }
   const name = `deadpool-${version}-1.${arch}.rpm`
   try {
     await promisify(execFile)('rpmbuild', ['-bb', '--nodeps', '--target', `${arch}-linux`, ...defines, spec], { env })

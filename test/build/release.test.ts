@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { checkArchive } from '../../build/node.ts'
@@ -27,6 +27,8 @@ test('release.ts says which tools are missing and how to get them', (context) =>
   )
   assert.match(run('--level', '12').stderr, /^"--level 12" is none of xz; write 0 to 9\n$/)
   assert.match(run('--arch', 'arm').stderr, /^There is no processor "arm"; write x64 or arm64\n$/)
+  assert.match(run('--arch', 'x64', '--arch', 'arm').stderr, /^There is no processor "arm"; write x64 or arm64\n$/)
+  assert.match(run('--level').stderr, /^Option '--level <value>' argument missing\n$/)
   for (const tool of ['git']) {
     const { stdout } = spawnSync('sh', ['-c', `command -v ${tool}`], { encoding: 'utf8' })
     writeFileSync(join(env.PATH, tool), `#!/bin/sh\nexec ${stdout.trim()} "$@"\n`)
@@ -35,6 +37,19 @@ test('release.ts says which tools are missing and how to get them', (context) =>
   const { status, stderr } = run()
   assert.equal(stderr, 'A release needs dpkg-deb, rpmbuild, tar, xz; install: apt-get install dpkg rpm tar xz-utils\n')
   assert.equal(status, 1)
+})
+
+test('release.ts throws nothing away that it did not make', (context) => {
+  const out = makeFolder(context)
+  writeFileSync(join(out, 'SHA256SUMS'), '')
+  writeFileSync(join(out, 'thesis.txt'), '')
+  const { status, stderr } = spawnSync(process.execPath, ['build/release.ts', '--out', out], {
+    cwd: home,
+    encoding: 'utf8',
+  })
+  assert.equal(stderr, `${out} holds "thesis.txt", which is of no release; name an empty folder after --out\n`)
+  assert.equal(status, 1)
+  assert.ok(existsSync(join(out, 'thesis.txt')))
 })
 
 test('stage() gives modes and times that depend neither on the umask nor on the moment', (context) => {
