@@ -2,12 +2,13 @@ import type * as z from 'zod'
 import { carried } from '#carried'
 import { commandsOf, GROUPS, listExitCodes, OPTIONS, type OptionUsage, SUMMARY } from '../src/cli/usage.ts'
 import { genericSchema, groupSchema, probeSchema, topSchema, watchmanSchema, webSchema } from '../src/config/schema.ts'
-import { criterionNames } from '../src/criteria/criterion.ts'
+import { listCriterionTypes } from '../src/criteria/criterion.ts'
 import { logTarget } from '../src/log/target.ts'
 import type { Probe } from '../src/modules/define-probe.ts'
 import { describeProbe } from '../src/modules/local.ts'
 import { listQueryKeys, type QueryKey } from '../src/modules/query-keys.ts'
 import { listCriteria, listFacts, readHeadComment } from '../src/modules/reference.ts'
+import { tlsMapping } from '../src/modules/tls.ts'
 
 /**
  * The pages of the manual, in the macros of man(7): deadpool(1) from the table of the commands, of which `--help` and
@@ -67,6 +68,7 @@ const RUN = 'Started by systemd with Type=notify it says when it is ready; with 
 const SIGNALS: [string, string][] = [
   ['SIGTERM, SIGINT', 'Stops both processes; requests under way are answered, flags stay as they are.'],
   ['SIGHUP', 'Loads the configuration again; with a mistake in it everything goes on as before.'],
+  ['SIGUSR2', 'Starts the program again, which may be a newer one, and hands over to it, as "deadpool upgrade" does.'],
 ]
 
 const ENVIRONMENT: [string, string][] = [
@@ -77,8 +79,10 @@ const ENVIRONMENT: [string, string][] = [
 
 const FILES: [string, string][] = [
   ['/etc/deadpool/deadpool.yml', 'The configuration, see deadpool.yml(5).'],
+  ['/etc/deadpool/token', 'The token that a package has made for this host.'],
   ['/etc/deadpool/mod', 'Modules of your own, where the configuration names this folder.'],
   ['/var/lib/deadpool/probe', 'The status folder of an installed DeadPool: a file NAME.dead for each dead probe.'],
+  ['/usr/share/doc/deadpool', 'Where a package has all of the documentation.'],
 ]
 
 /** deadpool.yml(5) */
@@ -110,9 +114,13 @@ export async function writeConfigPage(edition: Edition): Promise<string> {
     text('Each entry is named by its key: 1 to 100 letters, digits, "-", "_" or ".".'),
     ...keys(probeSchema),
     '.SS "success_criteria"',
-    text(`A criterion has a type and a query. The types are ${criterionNames().join(', ')}.`),
+    text('A criterion has a type and a query, which is "this" below. By its type the fact holds when:'),
+    ...list(listCriterionTypes().map(({ name, summary }) => [name, summary])),
     '.SH groups',
     ...keys(groupSchema),
+    '.SH "TLS SETTINGS"',
+    text('What TLS settings of a query are: a mapping with these keys; where no URL tells it, true or false as well.'),
+    ...keys(tlsMapping()),
     '.SH MODULES',
     text('The stock modules are inside the binary; "deadpool modules NAME" tells the same of any module.'),
     ...modules.flat(),

@@ -208,7 +208,11 @@ function load(option: string | undefined) {
 function print(text: string): void {
   // Whoever reads no further, as `head` does, has what it wanted.
   if (process.stdout.listenerCount('error') === 0) {
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0)
+      process.stderr.write(`deadpool: standard output cannot be written: ${error.message}\n`)
+      process.exit(1)
+    })
   }
   process.stdout.write(text)
 }

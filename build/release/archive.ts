@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
-import { type Release, readings, stage, units } from './stage.ts'
+import { filesBelow, type Release, readings, stage, units } from './stage.ts'
 
 /** Makes the archive for hosts without a package manager: one folder with everything, to be unpacked anywhere. */
 export async function makeArchive(release: Release): Promise<string> {
@@ -13,6 +13,8 @@ export async function makeArchive(release: Release): Promise<string> {
   const items = [
     { path: 'deadpool', from: join(built, 'deadpool'), isExecutable: true },
     ...units().map((unit) => ({ path: `systemd/${unit.name}`, from: unit.from })),
+    ...filesBelow(built, 'man'),
+    ...filesBelow(built, 'completions'),
     ...readings(release),
   ]
   stage(join(folder, name), items, epoch)

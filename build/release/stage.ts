@@ -133,6 +133,11 @@ export function scripts(): Record<string, string> {
 /** A unit of the administrator's own goes before that of the package, and may run a DeadPool that is somewhere else. */
 const IS_OURS = "systemctl show --property ExecStart deadpool.service | grep -q '[ =]/usr/bin/deadpool '"
 
+/** The files of a folder in another, each under its path in that. */
+export function filesBelow(root: string, folder: string): Item[] {
+  return filesIn(join(root, folder)).map((name) => ({ path: `${folder}/${name}`, from: join(root, folder, name) }))
+}
+
 function filesOf(folder: string): string[] {
   return filesIn(join(home, folder)).map((name) => `${folder}/${name}`)
 }

@@ -61,7 +61,7 @@ _deadpool_offer_names() {
 }
 
 _deadpool() {
-  local current=\${COMP_WORDS[COMP_CWORD]} last=\${COMP_WORDS[COMP_CWORD - 1]} program=$1 command= known= option i
+  local current=\${COMP_WORDS[COMP_CWORD]} last=\${COMP_WORDS[COMP_CWORD - 1]} program=$1 command= known= option path i
   local -a place=()
   COMPREPLY=()
   # bash takes the "=" of --config=FILE for a word of its own.
@@ -72,7 +72,9 @@ _deadpool() {
     -c|--config|-f|--folder)
       option=\${COMP_WORDS[i]}
       [[ \${COMP_WORDS[i + 1]} == '=' ]] && ((i++))
-      ((++i < COMP_CWORD)) && place+=("$option" "\${COMP_WORDS[i]/#\\~/$HOME}") ;;
+      # As it stands on the line: its quotes are taken away, and nothing in it is evaluated.
+      path=\${COMP_WORDS[++i]//[\\\\\\'\\"]/}
+      ((i < COMP_CWORD)) && place+=("$option" "\${path/#\\~/$HOME}") ;;
     ${valued.flatMap(spellings).join('|')})
       [[ \${COMP_WORDS[i + 1]} == '=' ]] && ((i++))
       ((i++)) ;;
@@ -142,7 +144,8 @@ function writeZsh(modules: readonly string[]): string {
 _deadpool_place() {
   local option
   for option in -c --config -f --folder; do
-    (( \${+opt_args[$option]} )) && place+=($option \${(Q)opt_args[$option]})
+    # Of what stands on the line zsh escapes the backslashes once more.
+    (( \${+opt_args[$option]} )) && place+=($option "\${\${(Q)\${(Q)opt_args[$option]}}/#\\~/$HOME}")
   done
 }
 
@@ -160,7 +163,8 @@ _deadpool() {
   commands=(
 ${list.join('\n')}
   )
-  _arguments -s -C ${general.join(' ')} '1:command:->command' '*::word:->word' && result=0
+  # What stands behind the command is the command's.
+  _arguments -s -A '-*' -C ${general.join(' ')} '1:command:->command' '*::word:->word' && result=0
   _deadpool_place
   case $state in
   (command) _describe -t commands command commands && result=0 ;;

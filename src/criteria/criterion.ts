@@ -30,6 +30,11 @@ const TYPES: readonly CriterionType[] = [
   createJsonType(compileCriterion),
 ]
 
+/** All types of criteria, each with a sentence that says when a fact holds, for the reference. */
+export function listCriterionTypes(): readonly Pick<CriterionType, 'name' | 'summary'>[] {
+  return TYPES
+}
+
 /** The names of all types of criteria, for messages and the reference. */
 export function criterionNames(): string[] {
   return TYPES.map(({ name }) => name)

@@ -15,8 +15,10 @@ import {
   watchmanSchema,
   webSchema,
 } from '../../src/config/schema.ts'
+import { listCriterionTypes } from '../../src/criteria/criterion.ts'
 import { logTarget } from '../../src/log/target.ts'
 import { listQueryKeys } from '../../src/modules/query-keys.ts'
+import { tlsMapping } from '../../src/modules/tls.ts'
 import { skip } from '../e2e/binary.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'deadpool-man-'))
@@ -50,6 +52,7 @@ test('deadpool(1) has every command and every option', (context) => {
       assert.ok(page.includes(squeeze(does)), does)
     }
   }
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2']) assert.ok(page.includes(signal), signal)
   for (const name of Object.keys(OPTIONS)) assert.ok(page.includes(`--${name}`), name)
 })
 
@@ -63,6 +66,8 @@ test('deadpool.yml(5) has every key of the configuration, and every stock module
     [],
   )
   for (const { key, takes } of keys) assert.ok(page.includes(squeeze(`${key} (${takes}`)), `${key} (${takes}`)
+  for (const { key } of listQueryKeys(tlsMapping())) assert.ok(page.includes(`${key} (`), key)
+  for (const { name, summary } of listCriterionTypes()) assert.ok(page.includes(`${name} ${summary}`), name)
   for (const name of carried.stockNames()) {
     const { Probe } = (await carried.stock(name)?.load()) ?? {}
     assert.ok(Probe, name)

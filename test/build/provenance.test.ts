@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -48,6 +49,16 @@ test('deadpool licenses prints the licence of Node and of each package inside, i
     assert.match(licences, new RegExp(`^  ${name} ${findLocked(name).version} +(MIT|ISC)$`, 'm'))
   }
   assert.equal(licences, readFileSync(join(home, 'dist/licenses.txt'), 'utf8'))
+})
+
+test('a command whose output finds no space says so, and one whose reader has enough does not', () => {
+  const run = (rest: string) => spawnSync('bash', ['-c', `"$0" licenses ${rest}`, BINARY], { encoding: 'utf8' })
+  const { status, stderr } = run('>/dev/full')
+  assert.match(stderr, /^deadpool: standard output cannot be written: .*ENOSPC/)
+  assert.equal(status, 1)
+  const head = run('| head -n 1; echo ${PIPESTATUS[0]}')
+  assert.match(head.stdout, /^The binary of DeadPool .*\n0\n$/)
+  assert.equal(head.stderr, '')
 })
 
 test('the SBOM and the licences name the same packages, and none that only builds or tests', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
@@ -38,6 +38,8 @@ const lines: { line: string; offers: string[]; not?: string[] }[] = [
   { line: 'deadpool unmute ', offers: ['elastic', 'elastic-2', 'kafka'] },
   { line: 'deadpool check elastic ka', offers: ['kafka'], not: ['elastic'] },
   { line: 'deadpool -c other.yml mute ', offers: ['mongo'], not: ['kafka'] },
+  { line: 'deadpool mute -c other.yml ', offers: ['mongo'], not: ['kafka'] },
+  { line: 'deadpool mute --config=other.yml mon', offers: ['mongo'], not: ['kafka'] },
   { line: 'deadpool simulate --dead elastic,ka', offers: ['elastic,kafka'] },
   { line: 'deadpool modules --eject red', offers: ['redis_probe'], not: ['url_probe'] },
   { line: 'deadpool modules url', offers: ['url_probe'] },
@@ -66,6 +68,21 @@ for (const { shell, complete } of shells) {
   })
 }
 
+test('bash completes paths with spaces, and names of a configuration whose path has some', async (context) => {
+  if (!isThere('bash', context)) return
+  writeFileSync(join(folder, 'an other.yml'), '')
+  mkdirSync(join(folder, 'a folder'))
+  assert.deepEqual(await completeWordsInBash(['deadpool', '-c', 'an']), ['an other.yml'])
+  assert.deepEqual(await completeWordsInBash(['deadpool', 'status', '--folder', 'a']), ['a folder'])
+  // As bash gives them: with what quotes them on the line.
+  for (const config of ["'an other.yml'", 'an\\ other.yml', '"an other.yml"']) {
+    assert.deepEqual(await completeWordsInBash(['deadpool', '-c', config, 'mute', '']), ['mongo'], config)
+  }
+  const evil = '$(touch evil)'
+  await completeWordsInBash(['deadpool', '-c', evil, 'mute', ''])
+  assert.equal(existsSync(join(folder, 'evil')), false)
+})
+
 test('writeCompletion() writes scripts that their shells can parse', (context) => {
   if (isThere('bash', context)) execFileSync('bash', ['-n', join(folder, 'deadpool.bash')])
   if (isThere('zsh', context)) execFileSync('zsh', ['-n', join(folder, '_deadpool')])
@@ -79,7 +96,10 @@ function isThere(shell: string, context: TestContext): boolean {
 }
 
 async function completeInBash(line: string): Promise<string[]> {
-  const words = line.split(/ |(?==)/)
+  return completeWordsInBash(line.split(/ |(?==)/))
+}
+
+async function completeWordsInBash(words: string[]): Promise<string[]> {
   const script = `source ${folder}/deadpool.bash; compopt() { :; }
     COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _deadpool deadpool; printf '%s\\n' "\${COMPREPLY[@]}"`
   return run('bash', ['-c', script, 'bash', ...words])
