@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { makeFolder, skip } from '../e2e/binary.ts'
@@ -31,6 +40,8 @@ function checkInstalled(root: string): void {
   assert.equal(check.status, 0)
 }
 
+// Whether the machine would survive a loss of power is nothing that is asked here.
+const DPKG = ['/usr/bin/dpkg', '--force-unsafe-io']
 const NONINTERACTIVE = { uid: ROOT, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND: 'noninteractive' } }
 
 for (const suite of SUITES) {
@@ -43,7 +54,7 @@ for (const suite of SUITES) {
       return done
     }
     copyFileSync(released(/_amd64\.deb$/), join(root, 'deadpool.deb'))
-    const first = run('/usr/bin/dpkg', '--install', '/deadpool.deb')
+    const first = run(...DPKG, '--install', '/deadpool.deb')
     assert.match(
       first.stdout,
       /DeadPool is installed, not started\. Edit \/etc\/deadpool\/deadpool\.yml, then: systemctl enable --now deadpool/,
@@ -54,7 +65,7 @@ for (const suite of SUITES) {
     appendFileSync(join(root, 'etc/deadpool/deadpool.yml'), '# edited\n')
     const token = readFileSync(join(root, 'etc/deadpool/token'), 'utf8')
     copyFileSync(makeNewer(makeFolder(context), released(/_amd64\.deb$/)), join(root, 'newer.deb'))
-    run('/usr/bin/dpkg', '--force-confdef', '--force-confold', '--install', '/newer.deb')
+    run(...DPKG, '--force-confdef', '--force-confold', '--install', '/newer.deb')
     const kept = readFileSync(join(root, 'etc/deadpool/deadpool.yml'), 'utf8')
     assert.ok(kept.endsWith('# edited\n') && !kept.includes('# newer'))
     assert.equal(readFileSync(join(root, 'etc/deadpool/token'), 'utf8'), token)
@@ -73,6 +84,72 @@ for (const suite of SUITES) {
     assert.notEqual(runIn(root, ['/usr/bin/dpkg', '--status', 'deadpool'], NONINTERACTIVE).status, 0)
   })
 }
+
+test('the .deb copes with hosts that are not as they should be', async (context) => {
+  const root = makeMachine(context, 'bookworm')
+  if (!root) return
+  const at = (path: string) => join(root, path)
+  // The scripts are what is tried, so the binary may be a small one.
+  const deb = makeNewer(makeFolder(context), released(/_amd64\.deb$/), (tree) =>
+    copyFileSync('/bin/true', join(tree, 'usr/bin/deadpool')),
+  )
+  copyFileSync(deb, at('deadpool.deb'))
+  const run = (command: string[], before = '') => runIn(root, command, { ...NONINTERACTIVE, before })
+  const install = [...DPKG, '--install', '/deadpool.deb']
+  const purge = ['/usr/bin/dpkg', '--purge', 'deadpool']
+  const succeeds = (...args: Parameters<typeof run>) => {
+    const { status, stdout, stderr } = run(...args)
+    assert.equal(status, 0, `${args[0].join(' ')}: ${stdout}${stderr}`)
+  }
+
+  await context.test('beside an installation by "deadpool install" it is refused, and leaves nothing', () => {
+    mkdirSync(at('usr/local/share/deadpool'), { recursive: true })
+    writeFileSync(at('usr/local/share/deadpool/installed.json'), '{}')
+    const { status, stderr } = run(install)
+    assert.match(stderr, /^DeadPool is there by "deadpool install" \(\/usr\/local\/share\/deadpool\/installed\.json\)/m)
+    assert.match(stderr, /^Run first: deadpool uninstall\. /m)
+    assert.notEqual(status, 0)
+    for (const path of ['usr/bin/deadpool', 'etc/deadpool']) assert.equal(existsSync(at(path)), false, path)
+    rmSync(at('usr/local/share/deadpool'), { recursive: true })
+  })
+
+  await context.test('without /dev/urandom there is no token, and no empty one', () => {
+    succeeds(['/usr/sbin/groupadd', '--system', 'deadpool'])
+    rmSync(at('dev/urandom'))
+    const { status, stderr } = run(install)
+    assert.match(stderr, /^No token can be written to \/etc\/deadpool\/token; /m)
+    assert.notEqual(status, 0)
+    assert.equal(existsSync(at('etc/deadpool/token')), false)
+  })
+
+  await context.test(
+    'what was interrupted is finished, in the group that is there, without the file that is gone',
+    () => {
+      succeeds(['/usr/bin/mknod', '-m', '666', '/dev/urandom', 'c', '1', '9'])
+      rmSync(at('etc/deadpool/deadpool.yml'))
+      writeFileSync(at('etc/deadpool/token'), '')
+      succeeds(['/usr/bin/dpkg', '--configure', '--pending'])
+      assert.equal(ownership(root, 'etc/deadpool/token'), '640 root:deadpool')
+      assert.equal(statSync(at('etc/deadpool/token')).size, 64)
+    },
+  )
+
+  await context.test('it is purged where the state and the configuration are mounted', () => {
+    const mount = (folder: string) => `mount -t tmpfs tmpfs "$0/${folder}"\n: >"$0/${folder}/x"`
+    succeeds(purge, ['etc/deadpool', 'var/lib/deadpool'].map(mount).join('\n'))
+    assert.notEqual(run(['/usr/bin/dpkg', '--status', 'deadpool']).status, 0)
+  })
+
+  await context.test('a user without a group of its own gets one', () => {
+    rmSync(at('var/lib/deadpool'), { recursive: true })
+    succeeds(['/usr/sbin/userdel', 'deadpool'])
+    succeeds(['/usr/sbin/useradd', '--gid', '100', 'deadpool'])
+    succeeds(install)
+    assert.equal(ownership(root, 'var/lib/deadpool'), '750 deadpool:deadpool')
+    assert.equal(ownership(root, 'etc/deadpool/deadpool.yml'), '640 root:deadpool')
+    assert.match(readFileSync(at('etc/passwd'), 'utf8'), /^deadpool:x:\d+:100:/m)
+  })
+})
 
 /** The commands of docs/install.md. */
 const [APT, DNF, START] = readPage('A package')
@@ -115,6 +192,13 @@ echo mistake: 1 >>/etc/deadpool/deadpool.yml
 before=$(main); dpkg --force-unsafe-io --force-confold -i fourth.deb; echo "exit $?"; ask; [ $before = $(main) ] && echo same
 part purge
 dpkg --purge deadpool; echo "exit $?"; systemctl is-active deadpool; ls -d /etc/deadpool /var/lib/deadpool
+part own
+install -d -o deadpool -g deadpool /opt/deadpool; cp deadpool /opt/deadpool/; (cd /opt/deadpool; ./deadpool init; chown deadpool deadpool.yml) >/dev/null
+printf '[Service]\\nExecStart=/opt/deadpool/deadpool\\nUser=deadpool\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/deadpool.service
+systemctl daemon-reload; systemctl enable --now deadpool; before=$(main)
+dpkg --force-unsafe-io -i second.deb; dpkg --force-unsafe-io -i third.deb; dpkg --purge deadpool; echo "exit $?"
+[ $before = $(main) ] && echo same; systemctl is-active deadpool; systemctl is-enabled deadpool
+systemctl disable --now deadpool; rm /etc/systemd/system/deadpool.service; systemctl daemon-reload
 part rpm
 rpm --initdb
 (set -e
@@ -141,19 +225,22 @@ test('the packages are installed as docs/install.md says, and an upgrade lets a 
   assert.match(part('mistake'), /^exit 0\nOK\n.*\n\[200\]\nsame$/m)
   assert.match(part('purge'), /^exit 0\ninactive$/m)
   assert.doesNotMatch(part('purge'), /^\/etc\/deadpool$|^\/var\/lib\/deadpool$/m)
+  assert.doesNotMatch(part('own'), /upgrade/)
+  assert.match(part('own'), /^exit 0\nsame\nactive\nenabled$/m)
   assert.match(part('rpm'), /^OK\n.*\n\[200\]\n/m)
   assert.match(part('rpm'), /^upgraded: process \d+ .*\nexit 0\nOK\n.*\n\[200\]\nother\nNRestarts=0$/m)
   assert.match(part('rpm'), /^exit 0\ninactive$/m)
 })
 
 /** The same package with a higher version and another configuration, as a later release has. */
-function makeNewer(folder: string, deb: string): string {
+function makeNewer(folder: string, deb: string, change: (tree: string) => void = () => {}): string {
   const tree = join(folder, 'tree')
   execFileSync('dpkg-deb', ['--raw-extract', deb, tree])
   appendFileSync(join(tree, 'etc/deadpool/deadpool.yml'), '# newer\n')
+  change(tree)
   execFileSync('sed', ['-i', 's/^Version: .*/&.later/', join(tree, 'DEBIAN/control')])
   const newer = join(folder, 'newer.deb')
-  execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '-z0', '--build', tree, newer])
+  execFileSync('dpkg-deb', ['--root-owner-group', '-Znone', '--build', tree, newer])
   return newer
 }
 
@@ -170,8 +257,13 @@ test('the .rpm is installed and removed by rpm --root', async (context) => {
   const file = join(root, 'deadpool.rpm')
   copyFileSync(released(/\.x86_64\.rpm$/), file)
   rpm('--initdb')
+  // What an uninstalled DeadPool has left there.
+  mkdirSync(join(root, 'etc/deadpool'))
+  writeFileSync(join(root, 'etc/deadpool/deadpool.yml'), readFileSync(join(home, 'packaging/deadpool.yml')))
   rpm('--nodeps', '--install', file)
   checkInstalled(root)
+  // An upgrade gives every file the rights that the package names.
+  assert.equal(rpm('--verify', '--nodeps', 'deadpool'), '')
   appendFileSync(join(root, 'etc/deadpool/deadpool.yml'), '# edited\n')
   rpm('--erase', 'deadpool')
   assert.equal(existsSync(join(root, 'usr/bin/deadpool')), false)
@@ -222,6 +314,8 @@ test('the packages list the same files, with the same modes, for every processor
     execFileSync('rpm', ['-qp', '--qf', '[%{FILEMODES:perms} %{FILENAMES}\n]', released(pattern)], { encoding: 'utf8' })
   const x64 = rpm(/\.x86_64\.rpm$/)
   assert.equal(rpm(/\.aarch64\.rpm$/), x64)
+  assert.match(x64, /^-rw-r----- \/etc\/deadpool\/deadpool\.yml$/m)
+  assert.match(x64, /^\S+ \/usr\/share\/zsh\/site-functions\/_deadpool$/m)
   assert.match(x64, /^-rwxr-xr-x \/usr\/bin\/deadpool$/m)
   const tar = execFileSync('tar', ['-tvJf', released(/linux-x64\.tar\.xz$/)], { encoding: 'utf8' })
   for (const end of [
@@ -231,6 +325,8 @@ test('the packages list the same files, with the same modes, for every processor
     'README.md',
     'docs/operations.md',
     'systemd/deadpool.service',
+    'man/deadpool.1',
+    'completions/deadpool.bash',
     'licenses.txt',
     'deadpool.cdx.json',
   ]) {
