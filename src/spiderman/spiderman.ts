@@ -10,9 +10,10 @@ import { createLogSwitch } from '../log/log-switch.ts'
 import { DEFAULT_TIMEOUT_MS } from '../modules/module.ts'
 import { answerWithin, FOLDER_TIMEOUT_MS } from '../status/answer-within.ts'
 import { claimFolder } from '../status/claim.ts'
+import { createOwnNotes } from '../status/own-notes.ts'
 import { readOwnIdentity } from '../status/process.ts'
-import { createFlagReader, describeFault } from '../status/reader.ts'
-import { readWatchmanNotes, type SpidermanNotes, toRecollection, writeSpidermanNotes } from '../status/state-file.ts'
+import { createFlagReader } from '../status/reader.ts'
+import { readWatchmanNotes, type SpidermanNotes, toRecollection } from '../status/state-file.ts'
 import { checkSelf } from '../systemd/self-check.ts'
 import { createService } from '../systemd/service.ts'
 import { passOn, type ServiceSurroundings } from '../systemd/surroundings.ts'
@@ -130,10 +131,11 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
   // Listening comes before the fork: a port in use must not leave a watcher behind.
   const listener = predecessor && handover ? await takeOver(handover, predecessor) : await openListener()
   if (!predecessor) watcher.launch()
-  let writing = Promise.resolve()
+  const ownNotes = createOwnNotes({ notes, folder: () => config.watchman.statusFolder, log })
   if (handover) notes.predecessor = { pid: handover.pid, version: handover.version }
-  const noting = writeNotes({ url: addressOf() })
+  const noting = ownNotes.write({ url: addressOf() })
   const looking = setInterval(look, LOOK_MS)
+  const keeping = ownNotes.keep()
   log.info(`DeadPool ${version} answers at ${addressOf()}${tellOrigin()}`, { config: config.file })
   if (predecessor) {
     // The one before ends only then, and whoever asked for this looks for the notes when it has.
@@ -247,19 +249,6 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
     return `${what} ${probe.name} (module ${probe.module})`
   }
 
-  /** Writes one after the other: two at once would take each other's draft. */
-  function writeNotes(change: Partial<SpidermanNotes>): Promise<void> {
-    Object.assign(notes, change)
-    const { statusFolder: folder } = config.watchman
-    writing = writing
-      .then(() => writeSpidermanNotes(folder, notes))
-      .catch((error) => {
-        const fault = describeFault(folder, error)
-        log.warn(`the notes cannot be written: ${fault}; "deadpool reload" does not find this process`)
-      })
-    return writing
-  }
-
   return {
     url: listener.url,
     isDiskHanging: () => reader.isHanging(),
@@ -267,7 +256,7 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
     noteReloading: service.reloading,
     noteReload(mistakes) {
       service.reloaded()
-      void writeNotes({ reload: { atMs: Date.now(), mistakes: [...mistakes] } })
+      void ownNotes.write({ reload: { atMs: Date.now(), mistakes: [...mistakes] } })
     },
     async upgrade(signal) {
       const { file } = program
@@ -298,7 +287,7 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
         if (signal.aborted) return undefined
         for (const fault of faults) log.error(fault)
         log.error('no other process has taken over; everything goes on as before')
-        void writeNotes({ upgrade: { atMs: Date.now(), faults: [...faults] } })
+        void ownNotes.write({ upgrade: { atMs: Date.now(), faults: [...faults] } })
         return undefined
       }
     },
@@ -326,11 +315,12 @@ export async function startSpiderMan(valid: ValidConfig, carried: Carried, origi
       watcher.assign(assignmentOf(next, formerFolder), { isRestart })
       app.answerWith(openResponder())
       answering = config.web
-      void writeNotes({ url: addressOf(), loadedMs: Date.now() })
+      void ownNotes.write({ url: addressOf(), loadedMs: Date.now() })
       log.info(`the configuration was loaded again; DeadPool answers at ${addressOf()}`, { config: fresh.file })
     },
     async stop(reason) {
       clearInterval(looking)
+      keeping.end()
       log.info(`stopping: ${reason}`)
       service.stopping()
       // Whoever keeps a connection is answered meanwhile, and rightly.

@@ -188,24 +188,40 @@ function isSame(a: Notice, b: Notice): boolean {
   return a.reason === b.reason && a.by === b.by && a.sinceMs === b.sinceMs && a.untilMs === b.untilMs
 }
 
-/** Says what is wrong with a folder, without Node's own wording. */
-export function describeFault(folder: string, error: NodeJS.ErrnoException): string {
-  switch (error.code) {
+/** What is said of codes that are no matter of one place. */
+const FAULTS: Record<string, string> = {
+  [NO_ANSWER]: 'its disk does not answer',
+  ENOSPC: 'no space left on the disk',
+  EDQUOT: 'the disk quota is used up',
+  EIO: 'its disk has an error (EIO)',
+  EMFILE: 'this process has no file descriptors left (EMFILE)',
+  ENFILE: 'this host has no file descriptors left (ENFILE)',
+  ENOMEM: 'this host is out of memory (ENOMEM)',
+}
+
+/** An error of the disk; `place` is the folder that it speaks of, where that is one below the status folder. */
+export interface Fault extends NodeJS.ErrnoException {
+  place?: string
+  dest?: string
+}
+
+/** Says what is wrong with a folder, or with what an error names in it, without Node's own wording. */
+export function describeFault(folder: string, error: Fault): string {
+  const { code = '', place = folder, dest, path } = error
+  switch (code) {
     case 'ENOENT':
       return `${folder} does not exist`
     case 'ENOTDIR':
     case 'EEXIST':
-      return `${folder} is not a folder`
+      return `${place} is not a folder`
     case 'EACCES':
     case 'EPERM':
-      return `${folder}: permission denied`
+      return `${place}: permission denied`
+    case 'EISDIR':
+      return `${dest ?? path ?? folder} is a folder; remove it`
     case 'EROFS':
       return `${folder} is on a read-only file system`
-    case NO_ANSWER:
-      return `${folder}: its disk does not answer`
-    case 'ENOSPC':
-      return `${folder}: no space left on the disk`
     default:
-      return `${folder}: ${error.code ?? error.message}`
+      return `${folder}: ${FAULTS[code] ?? (code || error.message)}`
   }
 }

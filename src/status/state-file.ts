@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { access, constants, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Moment, readBootId, readClocks } from '../clock.ts'
 import type { Rules } from '../verdict/rules.ts'
@@ -78,6 +78,7 @@ export interface SpidermanNotes {
   /** Which process that is, for good; see `process.ts`. */
   boot?: string
   startTicks?: number
+  pidNamespace?: string | undefined
   startedMs: number
   version: string
   url: string
@@ -94,7 +95,10 @@ export interface SpidermanNotes {
 
 export type Notes = WatchmanNotes | SpidermanNotes
 
-/** Writes notes whole: whoever reads sees the old ones or the new ones. Rejects as the file system does. */
+/**
+ * Writes notes whole: whoever reads sees the old ones or the new ones. On a full disk they are written over the old ones,
+ * where these have the room. Rejects as the file system does.
+ */
 export async function writeWatchmanNotes(folder: string, notes: Omit<WatchmanNotes, 'format'>): Promise<void> {
   await writeNotes(folder, WATCHMAN_FILE, { format: FORMAT, ...notes })
 }
@@ -104,12 +108,54 @@ export async function writeSpidermanNotes(folder: string, notes: Omit<SpidermanN
 }
 
 async function writeNotes(folder: string, file: string, notes: Notes): Promise<void> {
-  await rename(await writeDraft(folder, file, notes), join(folder, NOTES_FOLDER, file))
+  const text = `${JSON.stringify(notes)}\n`
+  const path = join(folder, NOTES_FOLDER, file)
+  const draft = join(folder, NOTES_FOLDER, `.${file}~`)
+  try {
+    await writeDraft(folder, draft, text)
+    await rename(draft, path)
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => undefined) // the first error is the one that tells
+    const isFull = FULL.includes((error as NodeJS.ErrnoException).code ?? '')
+    if (!isFull || !(await writeOver(path, text))) throw await located(error, folder)
+  }
 }
 
-async function writeDraft(folder: string, file: string, notes: Notes): Promise<string> {
-  const draft = join(folder, NOTES_FOLDER, `.${file}~`)
-  const text = `${JSON.stringify(notes)}\n`
+/** The same error, which says so if it is the folder of the notes that is wrong, and not the one above it. */
+async function located(error: unknown, folder: string): Promise<unknown> {
+  const isInside = await access(`${folder}/`, constants.X_OK).then(
+    () => true,
+    () => false,
+  )
+  return isInside ? Object.assign(error as Error, { place: join(folder, NOTES_FOLDER) }) : error
+}
+
+/** No block left, or none for this user. */
+const FULL = ['ENOSPC', 'EDQUOT']
+
+/** Writes within the blocks that a file has already; tells whether it could. What is there and too small stays as it is. */
+async function writeOver(path: string, text: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'r+')
+    try {
+      const { blocks } = await file.stat()
+      const bytes = Buffer.from(text)
+      if (bytes.length > blocks * BLOCK_BYTES) return false
+      await file.write(bytes, 0, bytes.length, 0)
+      await file.truncate(bytes.length)
+      return true
+    } finally {
+      await file.close()
+    }
+  } catch {
+    return false // that the disk is full says more
+  }
+}
+
+/** What stat(2) counts in. */
+const BLOCK_BYTES = 512
+
+async function writeDraft(folder: string, draft: string, text: string): Promise<void> {
   try {
     await writeFile(draft, text, { mode: 0o644 })
   } catch (error) {
@@ -117,7 +163,6 @@ async function writeDraft(folder: string, file: string, notes: Notes): Promise<s
     await mkdir(join(folder, NOTES_FOLDER), { recursive: true })
     await writeFile(draft, text, { mode: 0o644 })
   }
-  return draft
 }
 
 /** Reads what WatchMan wrote last; undefined when there is nothing that can be used. Rejects where the disk has a fault. */
@@ -146,14 +191,40 @@ export async function readSpidermanNotes(folder: string): Promise<SpidermanNotes
 }
 
 async function readNotes<T extends Notes>(folder: string, file: string, keys: (keyof T)[]): Promise<T | undefined> {
-  let text: string
+  const text = await readText(folder, file)
+  return text === undefined ? undefined : parseNotes(text, keys)
+}
+
+async function readText(folder: string, file: string): Promise<string | undefined> {
   try {
-    text = await readFile(join(folder, NOTES_FOLDER, file), 'utf8')
+    return await readFile(join(folder, NOTES_FOLDER, file), 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+    throw await located(error, folder)
   }
-  return parseNotes(text, keys)
+}
+
+/**
+ * Why notes that are there cannot be used, for those who found nothing that can; undefined when nothing is there. Rejects
+ * where the disk has a fault.
+ */
+export async function explainUnusable(folder: string, of: 'WatchMan' | 'SpiderMan'): Promise<string | undefined> {
+  const file = of === 'WatchMan' ? WATCHMAN_FILE : SPIDERMAN_FILE
+  const text = await readText(folder, file)
+  if (text === undefined) return undefined
+  const path = join(folder, NOTES_FOLDER, file)
+  const format = readFormat(text)
+  if (format === undefined || format === FORMAT) return `${path} is damaged`
+  return `${path} was written by another version (format ${format}; this one knows ${FORMAT})`
+}
+
+function readFormat(text: string): number | undefined {
+  try {
+    const { format } = JSON.parse(text)
+    return Number.isInteger(format) ? format : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function parseNotes<T extends Notes>(text: string, keys: (keyof T)[]): T | undefined {

@@ -9,6 +9,7 @@ import { answerWithin, FOLDER_TIMEOUT_MS } from '../status/answer-within.ts'
 import { createFlagKeeper } from '../status/keeper.ts'
 import { createFlagReader, describeFault } from '../status/reader.ts'
 import {
+  explainUnusable,
   type Recollection,
   readWatchmanNotes,
   type ShadowRecord,
@@ -196,6 +197,8 @@ async function recall(folders: string[], log: Log): Promise<Recollection | undef
     try {
       const notes = await answerWithin(FOLDER_TIMEOUT_MS, readWatchmanNotes(folder))
       if (notes) found.push(toRecollection(notes))
+      const unusable = notes ? undefined : await answerWithin(FOLDER_TIMEOUT_MS, explainUnusable(folder, 'WatchMan'))
+      if (unusable) log.warn(`the notes cannot be read: ${unusable}; flags alone tell the states`)
     } catch (error) {
       const fault = describeFault(folder, error as NodeJS.ErrnoException)
       log.warn(`the notes cannot be read: ${fault}; flags alone tell the states`)

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { type DeadPool, finallyDo, makeFolder, skip, startDeadPool, waitFor } from './binary.ts'
+import { type DeadPool, finallyDo, makeFolder, runBinary, skip, startDeadPool, waitFor } from './binary.ts'
 import { startComponent, urlProbe } from './component.ts'
 
 test('a status folder deleted, replaced by a file, and given back: never 200 while the component is dead', async (context) => {
@@ -14,6 +14,7 @@ test('a status folder deleted, replaced by a file, and given back: never 200 whi
 
   rmSync(folder, { recursive: true })
   await waitFor('the folder to be made again', () => existsSync(folder))
+  await waitFor('the notes of SpiderMan', () => existsSync(join(folder, 'state/spiderman.json')))
 
   component.status(500)
   await deadpool.becomes(503)
@@ -107,6 +108,7 @@ test('a full disk: the state reaches the answer all the same', async (context) =
   const component = await startComponent(context)
   const deadpool = await startDeadPool(context, { probes: urlProbe('web', component.url), folder })
   await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  await waitFor('the notes', () => existsSync(join(probe, 'state/watchman.json')))
   spawnSync('sh', ['-c', `dd if=/dev/zero of=${probe}/filler bs=1k count=64`])
   component.status(500)
   await deadpool.becomes(503)
@@ -118,8 +120,16 @@ test('a full disk: the state reaches the answer all the same', async (context) =
     [],
     'half a flag',
   )
+  // The notes need no more room than they have: commands are told the truth.
+  const status = await waitFor('the status to tell it', async () => {
+    const told = await runBinary(['status', '--folder', probe])
+    return told.code === 1 ? told.stdout : undefined
+  })
+  assert.match(status, /^DEAD: the answer is 503 for web\n/)
+  const reloaded = await runBinary(['reload', '--config', join(folder, 'deadpool.yml')])
+  assert.deepEqual([reloaded.code, reloaded.stderr], [0, ''])
   // Checks go on, and with each of them the disk is tried again: the answer stays.
-  await assertAlways(deadpool, 503, 1000)
+  await assertAlways(deadpool, 503, 500)
   component.status(200)
   assert.equal(await deadpool.becomes(200), 'OK\nTEST SERVER\n')
   component.status(500)

@@ -158,7 +158,7 @@ test('deadpool status works for whoever may read the folder; reload for whoever 
   assert.equal(drain.stderr, `deadpool: not drained: ${folder}/probe: permission denied\n`)
   chmodSync(join(folder, 'probe/state'), 0o700)
   const status = await runBinary(['status', ...args], anybody)
-  assert.equal(status.stderr, `deadpool: the status cannot be told: ${folder}/probe: permission denied\n`)
+  assert.equal(status.stderr, `deadpool: the status cannot be told: ${folder}/probe/state: permission denied\n`)
   assert.deepEqual([reload.code, drain.code, status.code], [1, 1, 2])
 })
 

@@ -146,7 +146,7 @@ test('createFlagKeeper() says why a flag cannot be made, and leaves no draft', a
   mkdirSync(join(folder, 'a.dead'))
   const { keeper, next } = createKeeper()
   keeper.want('a', { reason: 'x', sinceMs: 0 })
-  assert.equal((await next()).fault, `${folder}: EISDIR`)
+  assert.equal((await next()).fault, `${folder}/a.dead is a folder; remove it`)
   assert.deepEqual(readdirSync(folder), ['a.dead'])
 })
 
