@@ -153,7 +153,8 @@ function readAbout(word: string | undefined): Command['name'] | undefined {
 
 function needItem(name: string, item: string | undefined): string {
   if (item) return item
-  throw new UsageError(`"deadpool ${name}" needs the name of a probe or group, as in "deadpool ${name} elastic"`)
+  const end = name === 'mute' ? ' --for 1h' : ''
+  throw new UsageError(`"deadpool ${name}" needs the name of a probe or group, as in "deadpool ${name} elastic${end}"`)
 }
 
 function readSaying(values: Values): Saying {

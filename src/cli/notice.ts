@@ -2,7 +2,8 @@ import { userInfo } from 'node:os'
 import { type Moment, readBootId, readClocks } from '../clock.ts'
 import { listFolder, NO_LISTING } from '../status/listing.ts'
 import { formatNotice, parseNotice } from '../status/notice-file.ts'
-import { readWatchmanNotes, toRecollection } from '../status/state-file.ts'
+import { hasEnded } from '../status/process.ts'
+import { readSpidermanNotes, readWatchmanNotes, toRecollection } from '../status/state-file.ts'
 import { describeNotice, type Notice } from '../verdict/notice.ts'
 import { isSilent } from './present.ts'
 
@@ -57,11 +58,13 @@ export function describeReplaced(former: Notice | undefined, nowMs = Date.now())
   return former && !isOver ? `; it takes the place of one that stood ${describeNotice(former)}` : ''
 }
 
-/** Whether a WatchMan works with this folder. When that cannot be read, nobody knows, and nothing is said. */
+/** Whether a DeadPool works with this folder. When that cannot be read, nobody knows, and nothing is said. */
 export async function isWatched(folder: string, now: Moment = readClocks()): Promise<boolean> {
   try {
     const notes = await readWatchmanNotes(folder)
-    return notes !== undefined && !isSilent(toRecollection(notes, now, readBootId()))
+    if (!notes || isSilent(toRecollection(notes, now, readBootId()))) return false
+    const spiderman = await readSpidermanNotes(folder)
+    return !spiderman || !hasEnded(spiderman)
   } catch {
     return true
   }

@@ -1,6 +1,7 @@
 import { readClocks } from '../clock.ts'
 import { DEFAULT_TIMEOUT_MS } from '../modules/module.ts'
 import { answerWithin, FOLDER_TIMEOUT_MS } from '../status/answer-within.ts'
+import { hasEnded } from '../status/process.ts'
 import { createFlagReader, type FolderView } from '../status/reader.ts'
 import {
   type ProbeRecord,
@@ -21,6 +22,8 @@ const OLD_MS = 13_000
 export interface Present extends Recollection {
   folder: FolderView
   spiderman: SpidermanNotes | undefined
+  /** Whether that process is gone, for certain: nobody answers. */
+  hasEnded: boolean
   now: Now
   /** Whether a thread waits for a disk that does not answer. */
   isDiskHanging: boolean
@@ -38,7 +41,14 @@ export async function readPresent(path: string): Promise<Present | undefined> {
   const clocks = readClocks()
   const recollection = toRecollection(notes, clocks)
   const isDiskHanging = reader.isHanging()
-  return { ...recollection, folder, spiderman, isDiskHanging, now: { ...clocks, isSameBoot: recollection.isSameBoot } }
+  return {
+    ...recollection,
+    folder,
+    spiderman,
+    hasEnded: spiderman !== undefined && hasEnded(spiderman),
+    isDiskHanging,
+    now: { ...clocks, isSameBoot: recollection.isSameBoot },
+  }
 }
 
 /** Whether figures are older than WatchMan at work leaves them. */
@@ -54,12 +64,13 @@ export function isSilent({ ageMs, notes }: Pick<Recollection, 'ageMs' | 'notes'>
 /** What the verdict rests on, as far as the status folder tells it. */
 export function toEvidence(present: Present): Evidence {
   const { notes, folder, now } = present
+  const isOver = present.hasEnded || isSilent(present)
   return {
-    rules: notes.rules,
+    rules: present.hasEnded ? { ...notes.rules, onStale: 'dead' } : notes.rules,
     folder,
     reports: toReports(present),
-    stale: isSilent(present) ? new Map() : findStale(present),
-    watcherSilentSinceMs: isSilent(present) ? notes.written.wallMs : undefined,
+    stale: isOver ? new Map() : findStale(present),
+    watcherSilentSinceMs: isOver ? notes.written.wallMs : undefined,
     nowMs: now.monotonicMs,
   }
 }

@@ -6,7 +6,7 @@ import { readBootId } from '../clock.ts'
 import { type LoadedConfig, loadConfig } from '../config/load.ts'
 import { answerWithin, FOLDER_TIMEOUT_MS } from '../status/answer-within.ts'
 import { readStartTicks } from '../status/process.ts'
-import { readSpidermanNotes, type SpidermanNotes } from '../status/state-file.ts'
+import { explainUnusable, readSpidermanNotes, type SpidermanNotes } from '../status/state-file.ts'
 import { checkConfig } from './check-config.ts'
 import { fail, failForDisk, type Printout } from './place.ts'
 
@@ -39,6 +39,8 @@ export async function askRunning(folder: string, request: Request, options: AskO
   const { carried, config } = options
   try {
     const notes = await answerWithin(FOLDER_TIMEOUT_MS, readSpidermanNotes(folder))
+    const unusable = notes ? undefined : await answerWithin(FOLDER_TIMEOUT_MS, explainUnusable(folder, 'SpiderMan'))
+    if (unusable) return fail(`${request.failure}: ${unusable}; ${remedy(request.signal)}`)
     const fault = findFault(folder, notes, config)
     if (fault !== undefined || !notes) return fail(fault ?? '')
     const loaded = await checkRunning(notes, carried)
@@ -48,6 +50,12 @@ export async function askRunning(folder: string, request: Request, options: AskO
   } catch (error) {
     return failForDisk(request.failure, folder, error)
   }
+}
+
+/** A DeadPool at work mends its notes; those of another format only another version understands. */
+function remedy(signal: NodeJS.Signals): string {
+  const pid = '"$(systemctl show --property=MainPID --value deadpool)"'
+  return `try again in some seconds, or do it by the signal: kill -s ${signal.slice(3)} ${pid}`
 }
 
 async function waitForWord(folders: string[], before: SpidermanNotes, request: Request): Promise<Printout> {
@@ -63,7 +71,10 @@ async function waitForWord(folders: string[], before: SpidermanNotes, request: R
       if (answer) return answer
       isInherited ||= notes !== undefined && isHeir(notes, before)
     }
-    if (isGone && !isInherited) return fail(`process ${before.pid} ended, and no other has taken over; see its log`)
+    if (isGone && !isInherited) {
+      const unless = `unless the notes in ${folders.at(-1)} cannot be written, as on a read-only disk`
+      return fail(`process ${before.pid} ended, and no other has taken over, ${unless}; see its log`)
+    }
   }
   return fail(`process ${before.pid} did not say within ${timeoutMs / 1000} s how the ${what} went; see its log`)
 }

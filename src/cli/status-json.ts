@@ -18,6 +18,7 @@ export function writeStatusJson(decision: Decision, present: Present): string {
     age_ms: Math.round(ageMs),
     is_old: isOld(present),
     is_silent: isSilent(present),
+    has_ended: present.hasEnded,
     written: toTime(notes.written.wallMs),
     config: notes.config,
     url: spiderman?.url ?? null,

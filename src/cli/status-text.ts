@@ -31,11 +31,15 @@ export function writeStatus(decision: Decision, present: Present, look: Look): s
   const isDead = decision.status === 'DEAD'
   const rows = makeRows(decision, present)
   const names = decision.dead.map(({ name }) => name)
-  const verdict = isDead ? `DEAD: the answer is 503 for ${nameAll(names)}` : 'OK: the answer is 200'
+  const verdict = present.hasEnded
+    ? describeEnd(present)
+    : isDead
+      ? `DEAD: the answer is 503 for ${nameAll(names)}`
+      : 'OK: the answer is 200'
   const { drain } = decision
   return [
     writeLine(verdict, look, isDead ? 'red' : 'green'),
-    ...(isOld(present) ? [writeLine(describeAge(present), look, 'yellow')] : []),
+    ...(isOld(present) && !present.hasEnded ? [writeLine(describeAge(present), look, 'yellow')] : []),
     ...(drain ? [writeLine(`drained ${describeNotice(drain)}: ${drain.reason}`, look, 'yellow')] : []),
     writeLine(describePlace(present), look),
     writeLine(describePace(present), look),
@@ -48,6 +52,10 @@ export function writeStatus(decision: Decision, present: Present, look: Look): s
 
 function spaced(lines: string[]): string[] {
   return lines.length === 0 ? [] : ['', ...lines]
+}
+
+function describeEnd({ spiderman, ageMs }: Present): string {
+  return `NOT RUNNING: process ${spiderman?.pid} has ended, and nobody answers; how things were ${roughly(ageMs)} ago:`
 }
 
 function describeAge(present: Present): string {

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { answerWithin, FOLDER_TIMEOUT_MS } from '../status/answer-within.ts'
+import { explainUnusable } from '../status/state-file.ts'
 import { decide } from '../verdict/verdict.ts'
 import { fail, failForDisk, type Printout } from './place.ts'
 import { readPresent, toEvidence } from './present.ts'
@@ -13,12 +15,14 @@ export interface StatusOptions {
 
 /**
  * Tells how things are, from the status folder alone. The exit code is that of the verdict: 0 for OK, 1 for DEAD, and 2
- * when the folder does not tell.
+ * when nobody answers or the folder does not tell.
  */
 export async function status(folder: string, { json, look }: StatusOptions): Promise<Printout> {
   try {
     const present = await readPresent(folder)
     if (!present) {
+      const unusable = await answerWithin(FOLDER_TIMEOUT_MS, explainUnusable(folder, 'WatchMan'))
+      if (unusable) return fail(`${unusable}; a WatchMan at work writes it anew within seconds`, 2)
       const remedy = 'start DeadPool with this status folder, or name the one that it works with by "--folder DIR"'
       return fail(`there are no notes of WatchMan in ${folder}; ${remedy}`, 2)
     }
@@ -26,7 +30,7 @@ export async function status(folder: string, { json, look }: StatusOptions): Pro
     const lines = json ? [writeStatusJson(decision, present)] : writeStatus(decision, present, look)
     return {
       out: `${lines.join('\n')}\n`,
-      code: decision.status === 'OK' ? 0 : 1,
+      code: present.hasEnded ? 2 : decision.status === 'OK' ? 0 : 1,
       isDiskHanging: present.isDiskHanging,
     }
   } catch (error) {

@@ -46,7 +46,7 @@ export const OPTIONS = {
   eject: { about: 'write the source of this stock module here', value: 'NAME', kind: 'module', example: 'url_probe' },
   types: { about: 'print the types of the virtual module "deadpool"' },
   for: { about: 'how long it stands, 1 s to 30 days', value: 'DURATION', kind: 'duration', example: '30m' },
-  reason: { about: 'why, for those who see the answer', value: 'TEXT', kind: 'text', example: '"new disks"' },
+  reason: { about: 'why, for those who see the answer', value: 'TEXT', kind: 'text', example: 'INC-4711' },
   dead: {
     about: 'probes to take for dead',
     value: 'NAMES',
@@ -210,7 +210,7 @@ export type Completed = (typeof COMPLETED)[number]
 /** What the exit codes mean: of most commands, and of the ones named. */
 const EXIT_CODES: readonly { of: readonly CommandName[]; mean: string }[] = [
   { of: [], mean: '0 done or stopped on request; 1 failed; 2 wrong usage or configuration.' },
-  { of: ['status', 'simulate'], mean: '0 the answer is 200; 1 it is 503; 2 it cannot be told.' },
+  { of: ['status', 'simulate'], mean: '0 the answer is 200; 1 it is 503; 2 there is none, or it cannot be told.' },
   { of: ['check'], mean: '0 all are alive; 1 one is dead; 2 one could not be checked.' },
 ]
 

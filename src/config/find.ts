@@ -24,7 +24,9 @@ export function findConfig({ option, env, cwd, home }: FindOptions): string {
   const places = placesOf({ cwd, home })
   const found = places.find((place) => existsSync(place))
   if (found) return found
-  throw new ConfigError([`there is no configuration; give one with --config FILE, or put it at ${places.join(' or ')}`])
+  throw new ConfigError([
+    `there is no configuration; give one with --config FILE, or put it at ${places.join(' or ')}; "deadpool init" writes one`,
+  ])
 }
 
 /** Tells whether there is a configuration to be found, for commands that can do without. */

@@ -83,7 +83,10 @@ test('reload() tells of a DeadPool that says nothing, and of one that ends', asy
   const end = await reload(ends.folder, { carried, config: undefined })
   assert.deepEqual(
     [end.code, end.err],
-    [1, `deadpool: process ${ends.child.pid} ended, and no other has taken over; see its log\n`],
+    [
+      1,
+      `deadpool: process ${ends.child.pid} ended, and no other has taken over, unless the notes in ${ends.folder} cannot be written, as on a read-only disk; see its log\n`,
+    ],
   )
 })
 

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { isWatched } from '../../src/cli/notice.ts'
 import { status, watchStatus } from '../../src/cli/status.ts'
 import type { Look } from '../../src/cli/table.ts'
-import type { ProbeRecord } from '../../src/status/state-file.ts'
+import { readOwnIdentity } from '../../src/status/process.ts'
+import { type ProbeRecord, writeSpidermanNotes } from '../../src/status/state-file.ts'
 import { ago, alive, dead, makeFolder, type NotesOptions, record, rule, writeNotes } from './notes.ts'
 
 const PIPE: Look = { width: undefined, color: false }
@@ -296,6 +300,45 @@ test('status() without notes says what to do, and exits 2', async (context) => {
     [noFolder.code, noFolder.err],
     [2, `deadpool: the status cannot be told: ${folder}/file is not a folder\n`],
   )
+})
+
+test('status() of a DeadPool that has ended says so at once, and exits 2', async (context) => {
+  const folder = makeFolder(context)
+  const child = spawn('true')
+  await once(child, 'close')
+  const own = { ...readOwnIdentity(), startedMs: 0, version: '1', url: 'http://h/', config: 'c', loadedMs: 0 }
+  await writeNotes(folder, { elastic: record(alive()) })
+  const gone = { ...own, pid: child.pid as number }
+  await writeSpidermanNotes(folder, gone)
+  const { out, code } = await read(folder)
+  assert.match(out, new RegExp(`^NOT RUNNING: process ${child.pid} has ended, and nobody answers; how things were `))
+  assert.equal(code, 2)
+  const json = await status(folder, { json: true, look: PIPE })
+  const { status: verdict, has_ended: hasEnded } = JSON.parse(json.out)
+  assert.deepEqual([json.code, verdict, hasEnded], [2, 'DEAD', true])
+  assert.equal(await isWatched(folder), false)
+
+  // Of one in another container nobody here knows.
+  await writeSpidermanNotes(folder, { ...gone, pidNamespace: 'pid:[1]' })
+  assert.equal((await read(folder)).code, 0)
+  await writeSpidermanNotes(folder, own)
+  assert.equal((await read(folder)).code, 0)
+  assert.equal(await isWatched(folder), true)
+})
+
+test('status() of notes that cannot be used says why', async (context) => {
+  const folder = makeFolder(context)
+  mkdirSync(join(folder, 'state'))
+  const path = join(folder, 'state/watchman.json')
+  const rest = 'a WatchMan at work writes it anew within seconds'
+  writeFileSync(path, '{"format":2}')
+  const said = `deadpool: ${path} was written by another version (format 2; this one knows 1); ${rest}\n`
+  assert.equal((await read(folder)).err, said)
+  writeFileSync(path, '{"for')
+  assert.equal((await read(folder)).err, `deadpool: ${path} is damaged; ${rest}\n`)
+  rmSync(join(folder, 'state'), { recursive: true })
+  writeFileSync(join(folder, 'state'), '')
+  assert.equal((await read(folder)).err, `deadpool: the status cannot be told: ${folder}/state is not a folder\n`)
 })
 
 test('status() as JSON tells verdict, items, records, notices and age', async (context) => {

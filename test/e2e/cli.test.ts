@@ -73,7 +73,7 @@ Options:
       --json         print JSON, for programs
       --watch        show it again every second, until Ctrl-C
 
-Exit codes: 0 the answer is 200; 1 it is 503; 2 it cannot be told.
+Exit codes: 0 the answer is 200; 1 it is 503; 2 there is none, or it cannot be told.
 `,
     )
     assert.equal(code, 0)
@@ -236,7 +236,7 @@ test('deadpool without a configuration names the places it looked at', async (co
   const { code, stderr } = await runBinary([], { cwd: folder, env: { DEADPOOL_CONFIG: '' } })
   assert.match(
     stderr,
-    /^there is no configuration; give one with --config FILE, or put it at .*\/deadpool\.yml or .* or \/etc\/deadpool\/deadpool\.yml\n$/,
+    /^there is no configuration; give one with --config FILE, or put it at .*\/deadpool\.yml or .* or \/etc\/deadpool\/deadpool\.yml; "deadpool init" writes one\n$/,
   )
   assert.equal(code, 2)
 })
