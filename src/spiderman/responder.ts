@@ -3,7 +3,7 @@ import type { Log } from '../log/log.ts'
 import type { Verdict } from '../verdict/verdict.ts'
 import type { VerdictSource } from './evidence.ts'
 import { type Page, writePage } from './page.ts'
-import { createStrangerCount } from './strangers.ts'
+import { createFormerTokenCount, createStrangerCount } from './strangers.ts'
 import { createTokenCheck } from './token.ts'
 
 export interface ResponderOptions {
@@ -26,20 +26,23 @@ const PLAIN = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'n
  * Whoever has no token learns nothing, not even which paths there are: 511 (RFC 6585, section 6) and `Auth ERR`.
  */
 export function createResponder({ baseUrl, tokens, name, verdicts, log }: ResponderOptions): Hono {
-  const isAllowed = createTokenCheck(tokens)
+  const findToken = createTokenCheck(tokens)
   const write = createPageCache(name)
   const folder = baseUrl === '/' ? '/' : `${baseUrl}/`
   const strangers = createStrangerCount(log)
+  const countFormer = createFormerTokenCount(tokens.length, log)
   const app = new Hono()
 
   // One handler, and plain responses with plain headers: that is what Hono and its server take the short way with.
   app.all('*', (context) => {
     const { method, path } = context.req
     const authorization = context.req.header('authorization')
-    if (!isAllowed(authorization)) {
+    const place = findToken(authorization)
+    if (place === 0) {
       strangers.count(authorization !== undefined)
       return new Response('Auth ERR', { status: 511, headers: PLAIN })
     }
+    countFormer(place)
     const item = path === baseUrl || path === folder ? undefined : itemOf(path)
     if (item === '') return new Response('not found\n', { status: 404, headers: PLAIN })
     if (method !== 'GET' && method !== 'HEAD') {

@@ -1,6 +1,8 @@
 import type { Log } from '../log/log.ts'
 
 const REPORT_EVERY_MS = 10_000
+/** A monitor asks a few times in that. */
+const REPORT_FORMER_EVERY_MS = 60_000
 
 /** Counts the requests that were answered 511. */
 export interface StrangerCount {
@@ -25,8 +27,24 @@ export function createStrangerCount(log: Log): StrangerCount {
   return { count: (hasToken) => (hasToken ? wrong() : none()) }
 }
 
+/**
+ * Creates the count of requests with another token than the first of the list, which is told once a minute: as long as
+ * somebody sends a former one, it must not be taken away.
+ */
+export function createFormerTokenCount(tokenCount: number, log: Log): (place: number) => void {
+  const tallies = Array.from({ length: tokenCount }, (_, index) => {
+    const which = `token ${index + 1} of ${tokenCount} in WEB.access_token`
+    return createTally(
+      () => log.info(`${which} is in use: do not take it away yet`),
+      (count) => log.info(`${which} is still in use: ${count} more requests in the last 60 s`),
+      REPORT_FORMER_EVERY_MS,
+    )
+  })
+  return (place) => place > 1 && tallies[place - 1]?.()
+}
+
 /** Calls `first` for what happens for the first time in a while, and `more` with the number of what followed. */
-function createTally(first: () => void, more: (count: number) => void): () => void {
+function createTally(first: () => void, more: (count: number) => void, everyMs = REPORT_EVERY_MS): () => void {
   let count = 0
   let isCounting = false
   function report(): void {
@@ -34,7 +52,7 @@ function createTally(first: () => void, more: (count: number) => void): () => vo
     if (!isCounting) return
     more(count)
     count = 0
-    setTimeout(report, REPORT_EVERY_MS).unref()
+    setTimeout(report, everyMs).unref()
   }
   return () => {
     if (isCounting) {
@@ -43,6 +61,6 @@ function createTally(first: () => void, more: (count: number) => void): () => vo
     }
     isCounting = true
     first()
-    setTimeout(report, REPORT_EVERY_MS).unref()
+    setTimeout(report, everyMs).unref()
   }
 }

@@ -1,16 +1,16 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 
 /**
- * Creates the check of an `Authorization` header against the allowed Bearer tokens. It takes the same time whether the
- * first or the last character differs, and whichever of the tokens is meant.
+ * Creates the check of an `Authorization` header against the allowed Bearer tokens: it gives the place of the token in the
+ * list, from 1 on, or 0 for none of them. It takes the same time whether the first or the last character differs, and
+ * whichever of the tokens is meant.
  */
-export function createTokenCheck(tokens: readonly string[]): (authorization: string | undefined) => boolean {
+export function createTokenCheck(tokens: readonly string[]): (authorization: string | undefined) => number {
   const allowed = tokens.map(digest)
   return (authorization) => {
     const given = digest(bearerOf(authorization ?? ''))
-    let isAllowed = false
-    for (const token of allowed) isAllowed = timingSafeEqual(token, given) || isAllowed
-    return isAllowed
+    const isMeant = allowed.map((token) => timingSafeEqual(token, given))
+    return isMeant.indexOf(true) + 1
   }
 }
 

@@ -201,3 +201,20 @@ test('createResponder() counts entries instead of writing thousands out', async 
   assert.match(text, /^DEAD p0, p1, .*, p99, and 4900 more\n/)
   assert.ok(text.length < 10_000)
 })
+
+test('createResponder() tells that a former token is in use, once a minute, and nothing of the first one', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] })
+  const lines: string[] = []
+  const log = { debug() {}, info: (line: string) => void lines.push(line), warn() {}, error() {} }
+  const tokens = ['fresh', 'older', 'oldest']
+  const app = createResponder({ baseUrl: '/', tokens, name: 'S', verdicts: verdictsOf(OK), log })
+  for (const token of ['fresh', 'older', 'older', 'older', 'fresh']) {
+    assert.equal((await app.request('/', { headers: { authorization: `Bearer ${token}` } })).status, 200)
+  }
+  context.mock.timers.tick(60_000)
+  context.mock.timers.tick(60_000)
+  assert.deepEqual(lines, [
+    'token 2 of 3 in WEB.access_token is in use: do not take it away yet',
+    'token 2 of 3 in WEB.access_token is still in use: 2 more requests in the last 60 s',
+  ])
+})
