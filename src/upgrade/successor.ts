@@ -72,11 +72,7 @@ export async function handOver(options: HandOverOptions): Promise<Heir> {
   const { program, env, rest, giveAway, goOn, signal } = options
   const fault = findProgramFault(program.file)
   if (fault !== undefined) throw new UpgradeError([fault])
-  const child = spawn(program.file, program.args, {
-    cwd: '/',
-    env: { ...env, [ROLE_VARIABLE]: SUCCESSOR_ROLE },
-    stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
-  })
+  const child = start(program, env)
   child.stdin?.on('error', () => undefined).destroy()
   const heir = listenTo(child, options)
   let isResting = false
@@ -105,6 +101,32 @@ export async function handOver(options: HandOverOptions): Promise<Heir> {
     if (isResting && !signal.aborted) goOn()
     throw error
   }
+}
+
+function start({ file, args }: Program, env: NodeJS.ProcessEnv): ChildProcess {
+  try {
+    return spawn(file, args, {
+      cwd: '/',
+      env: { ...env, [ROLE_VARIABLE]: SUCCESSOR_ROLE },
+      stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
+    })
+  } catch (error) {
+    throw new UpgradeError([explainStart(file, error as NodeJS.ErrnoException)])
+  }
+}
+
+/** What is said of codes of which the path says nothing. */
+const START_FAULTS: Record<string, string> = {
+  EACCES: 'it may not be run (EACCES); is it a file with mode 755?',
+  ENOENT: 'it is not there, or what it runs by is not (ENOENT)',
+  EAGAIN: 'this user may have no more processes (EAGAIN)',
+  EMFILE: 'this process has no file descriptors left (EMFILE)',
+  ENFILE: 'this host has no file descriptors left (ENFILE)',
+  ENOMEM: 'this host is out of memory (ENOMEM)',
+}
+
+function explainStart(file: string, { code = '', message }: NodeJS.ErrnoException): string {
+  return `${file} cannot be started: ${START_FAULTS[code] ?? (code || message)}`
 }
 
 function tell(child: ChildProcess, message: PredecessorMessage): void {
@@ -147,7 +169,7 @@ function listenTo(child: ChildProcess, { program, onReport, signal }: HandOverOp
     wake()
   })
   child.on('error', (error: NodeJS.ErrnoException) => {
-    if (child.pid === undefined) fail(`${program.file} cannot be started: ${error.code ?? error.message}`)
+    if (child.pid === undefined) fail(explainStart(program.file, error))
   })
   child.on('exit', (code, by) => {
     const tell = () => fail(`${who()} ended at once, by ${by ?? `exit code ${code}`}`)

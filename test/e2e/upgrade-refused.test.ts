@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { keepAsking } from './asking.ts'
 import { BINARY, childrenOf, isRunning, makeFolder, runBinary, waitFor, writeConfig } from './binary.ts'
 import { startComponent, urlProbe } from './component.ts'
+import { limitDescriptors, openDescriptors } from './descriptor-limit.ts'
 import { nameBinary, notesOf, replaceBinary, said, startToUpgrade as start, upgrade } from './upgrading.ts'
 
 const NONSENSE = [null, 7, 'ready', { kind: 'failed' }, { kind: 'report' }, { kind: 'toString' }, { kind: 'prepared' }]
@@ -39,7 +40,7 @@ const failures: Failure[] = [
       replaceBinary(binary, '')
       chmodSync(binary, 0o644)
     },
-    fault: /\/deadpool cannot be started: EACCES$/,
+    fault: /\/deadpool cannot be started: it may not be run \(EACCES\); is it a file with mode 755\?$/,
   },
   {
     name: 'is a part of one',
@@ -55,7 +56,7 @@ const failures: Failure[] = [
       rmSync(binary)
       mkdirSync(binary)
     },
-    fault: /\/deadpool cannot be started: EACCES$/,
+    fault: /\/deadpool cannot be started: it may not be run \(EACCES\); is it a file with mode 755\?$/,
   },
   {
     name: 'is a link to nowhere',
@@ -63,7 +64,7 @@ const failures: Failure[] = [
       rmSync(binary)
       symlinkSync('nowhere', binary)
     },
-    fault: /\/deadpool cannot be started: ENOENT$/,
+    fault: /\/deadpool cannot be started: it is not there, or what it runs by is not \(ENOENT\)$/,
   },
 ]
 
@@ -100,6 +101,23 @@ for (const { name, put, fault } of failures) {
     await deadpool.becomes(503)
   })
 }
+
+test('an upgrade without a file descriptor left: the old one stays and says why', async (context) => {
+  const component = await startComponent(context)
+  const deadpool = await start(context, { probes: urlProbe('web', component.url) })
+  await waitFor('the first check', async () => (await deadpool.ask()).text === 'OK\nTEST SERVER\n')
+  limitDescriptors(deadpool.pid, openDescriptors(deadpool.pid))
+  const refused = await upgrade(deadpool)
+  assert.equal(refused.code, 1)
+  assert.match(
+    refused.stderr,
+    /deadpool cannot be started: this process has no file descriptors left \(EMFILE\)\ndeadpool: not upgraded: /,
+  )
+  assert.equal((await deadpool.ask()).status, 200)
+  limitDescriptors(deadpool.pid, 1024)
+  assert.equal((await upgrade(deadpool)).code, 0)
+  assert.equal((await deadpool.ask()).status, 200)
+})
 
 test('a new process that finds a mistake, or dies before it is ready: the old one stays, with its checks', async (context) => {
   const component = await startComponent(context)
