@@ -269,7 +269,8 @@ function watch(): void {
   // Not by exit(), which a thread that waits for a hanging disk would hold; all that matters here is on disk already.
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
   const send = (message: WatchmanMessage) => {
-    if (process.connected) process.send?.(message)
+    // One that is gone without a word is noticed a moment later.
+    if (process.connected) process.send?.(message, undefined, undefined, () => undefined)
   }
   process.on('message', async (message: SpidermanMessage) => {
     const { startWatchMan } = await import('./watchman/watchman.ts')

@@ -44,6 +44,7 @@ export async function run(loaded: LoadedConfig, carried: Carried, origin: Origin
   async function reloadOnce(): Promise<void> {
     // Who asks for a reload means what runs from now on.
     if (heir) return pass(heir.pid, 'SIGHUP')
+    if (ending.signal.aborted) return
     spiderman.noteReloading()
     const mistakes = await follow().catch((error: unknown) => explainRefusal(error))
     for (const line of mistakes) spiderman.log.error(line)
