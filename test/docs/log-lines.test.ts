@@ -17,10 +17,20 @@ const PASSED_ON: Record<string, string[]> = {
     'timed out in the same moment',
     'cannot be checked in the same moment',
   ],
-  line: ['`FILE:LINE:COLUMN PATH: …`, `the configuration was not loaded again; everything goes on as before`'],
+  line: [
+    '`FILE:LINE:COLUMN PATH: …`, `cannot listen on …`, `another DeadPool (process …) works with …`, `the reload failed: …`',
+    'then `the configuration was not loaded again; everything goes on as before`',
+  ],
   remark: ['is for process …, not for this one', 'is no number of sockets'],
   mismatch: ['do not count: the service manager passed a socket of'],
-  fault: ['the new process (', 'cannot be started: '],
+  fault: [
+    'the new process (',
+    'cannot be started: ',
+    'the WatchMan of the new process says nothing',
+    'process 1 cannot be replaced while it runs',
+    'the upgrade failed: ',
+    'then `no other process has taken over',
+  ],
 }
 
 const lines = globSync('src/**/*.ts', { cwd: home }).flatMap((file) => {
