@@ -84,37 +84,6 @@ test('the maintainer scripts are scripts that a shell can read, with nothing lef
   }
 })
 
-// On this host's own files, under an overlay that is thrown away; /dev is empty there at first.
-const SET_UP = `set -e
-space=$1; mount --make-rprivate /; mount -t tmpfs tmpfs $space
-mkdir $space/upper $space/work $space/root; root=$space/root
-mount -t overlay overlay -o lowerdir=/,upperdir=$space/upper,workdir=$space/work $root
-rm -rf $root/etc/deadpool $root/var/lib/deadpool $root/dev/urandom; mkdir -p $root/etc/deadpool $root/usr/local/share/deadpool
-sed -i /^deadpool:/d $root/etc/passwd $root/etc/group $root/etc/shadow $root/etc/gshadow
-set_up() { chroot $root sh -e 2>&1; }
-echo '== no /dev'; set_up <$2; ls $root/etc/deadpool
-echo '== half'; mount --rbind /dev $root/dev; : >$root/etc/deadpool/token; touch $root/usr/local/share/deadpool/installed.json
-sed -i /^deadpool:/d $root/etc/group
-set_up <$2; stat -c '%a %U:%G %s' $root/etc/deadpool/token; chroot $root stat -c '%a %U:%G' /var/lib/deadpool /etc/deadpool/token
-echo '== again'; sum=$(sha256sum <$root/etc/deadpool/token); set_up <$2; [ "$sum" = "$(sha256sum <$root/etc/deadpool/token)" ] && echo kept
-`
-
-test('the set-up of the packages never leaves half a token, and makes up for what a former one left undone', (context) => {
-  if (process.getuid?.() !== 0) return skip(context, 'an overlay needs root')
-  const script = join(makeFolder(context), 'set-up')
-  writeFileSync(script, scripts()['set-up'] ?? '')
-  const args = ['--mount', 'sh', '-c', SET_UP, 'sh', makeFolder(context), script]
-  const { status, stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8' })
-  if (stderr.includes('unshare failed') || stderr.includes('mount:')) return context.skip(stderr)
-  assert.equal(status, 0, stdout + stderr)
-  const [, bare = '', half = '', again = ''] = stdout.split(/^== .*\n/m)
-  assert.match(bare, /^DeadPool has no token yet\. Run: .*\n$/m)
-  assert.doesNotMatch(bare, /^token/m)
-  assert.match(half, /^DeadPool is here by "deadpool install" as well, .*\/usr\/local\/bin\/deadpool uninstall; /m)
-  assert.match(half, /^640 .* 64\n750 deadpool:deadpool\n640 root:deadpool\n$/m)
-  assert.match(again, /^kept$/m)
-})
-
 test('the configuration of the packages is right, but for the token that the installation makes', (context) => {
   const folder = makeFolder(context)
   const text = readFileSync(join(home, 'packaging/deadpool.yml'), 'utf8')
