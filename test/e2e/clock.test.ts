@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type DeadPool, startDeadPool, waitFor } from './binary.ts'
 import { gaps, startComponent, urlProbe } from './component.ts'
 import { createFakeClock } from './fake-clock.ts'
+import { notesOf, startToUpgrade, upgrade } from './upgrading.ts'
 
 const HOUR_S = 3600
 const PERIOD_MS = 500
@@ -134,4 +135,38 @@ test('a drain until a moment while the system clock is set an hour forth and bac
     const drainedMs = performance.now() - startedMs
     assert.ok(drainedMs < 4000 + LATE_MS, `drained for ${Math.round(drainedMs)} ms instead of 4 s`)
   }
+})
+
+test('an upgrade while the system clock is set an hour forth or back keeps holds, and takes nobody for dead', async (context) => {
+  const clock = createFakeClock(context)
+  if (!clock) return
+  const [web, other] = [await startComponent(context), await startComponent(context)]
+  const deadpool = await startToUpgrade(context, {
+    env: clock.env,
+    watchman: 'stale_after: 5',
+    probes: [
+      urlProbe('web', web.url, { more: 'period: 0.2, hold: 600', query: 'timeout: 0.4' }),
+      urlProbe('other', other.url, { query: 'timeout: 0.4' }),
+    ].join('\n'),
+  })
+  await deadpool.becomes(200)
+  web.status(500)
+  await deadpool.becomes(503)
+  web.status(200)
+  for (const offset of [HOUR_S, 0, -HOUR_S]) {
+    const former = notesOf(deadpool).pid
+    const done = upgrade(deadpool)
+    // The new process was told the moments by the former clock, and goes by the new one.
+    await waitFor('the new process', () => deadpool.log().some(({ message }) => message.includes(`(${former})`)))
+    clock.set(offset)
+    const { code, stderr } = await done
+    assert.deepEqual([code, stderr], [0, ''])
+    assert.notEqual(notesOf(deadpool).pid, former)
+    const answers = await listenUntil(deadpool, performance.now() + 800)
+    assert.deepEqual(
+      answers.filter((text) => !/^DEAD web\nTEST SERVER\nweb: .*\n$/.test(text)),
+      [],
+    )
+  }
+  assert.deepEqual(jumps(deadpool, 'SpiderMan'), [1, -1, -1], 'the clock did not jump')
 })
