@@ -37,18 +37,20 @@ const LOOK_MS = 100
  */
 export async function askRunning(folder: string, request: Request, options: AskOptions): Promise<Printout> {
   const { carried, config } = options
+  let { failure } = request
   try {
     const notes = await answerWithin(FOLDER_TIMEOUT_MS, readSpidermanNotes(folder))
     const unusable = notes ? undefined : await answerWithin(FOLDER_TIMEOUT_MS, explainUnusable(folder, 'SpiderMan'))
-    if (unusable) return fail(`${request.failure}: ${unusable}; ${remedy(request.signal)}`)
+    if (unusable) return fail(`${failure}: ${unusable}; ${remedy(request.signal)}`)
     const fault = findFault(folder, notes, config)
     if (fault !== undefined || !notes) return fail(fault ?? '')
     const loaded = await checkRunning(notes, carried)
     process.kill(notes.pid, request.signal)
+    failure = `process ${notes.pid} was asked for the ${request.what}, but how it went cannot be read; see its log`
     // By a changed configuration the notes move with the folder.
     return await waitForWord([...new Set([folder, loaded.config.watchman.statusFolder])], notes, request)
   } catch (error) {
-    return failForDisk(request.failure, folder, error)
+    return failForDisk(failure, folder, error)
   }
 }
 

@@ -2,9 +2,20 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { type DeadPool, isRunning, makeFolder, runBinary, startDeadPool, waitFor, writeConfig } from './binary.ts'
+import {
+  childrenOf,
+  type DeadPool,
+  finallyDo,
+  isRunning,
+  makeFolder,
+  runBinary,
+  startDeadPool,
+  waitFor,
+  writeConfig,
+} from './binary.ts'
 import { gaps, startComponent, urlProbe } from './component.ts'
 import { mountHangingDisk } from './hanging-disk.ts'
+import { said, upgrade } from './upgrading.ts'
 
 const CANNOT_READ = /^warning: the status folder cannot be read: .*probe did not answer within /m
 
@@ -137,4 +148,40 @@ test('a start while the disk hangs says so within 5 s, and leaves nothing runnin
     /^deadpool\.yml:\d+:\d+ WatchMan\.probe_status_folder: flags cannot be kept there: .*probe: its disk does not answer\n$/,
   )
   assert.notEqual(code, 0)
+})
+
+test('a disk that hangs in the middle of an upgrade: the dead stay dead and nobody else dies, whichever process goes on', async (context) => {
+  const folder = makeFolder(context)
+  const disk = await mountHangingDisk(context, folder)
+  if (!disk) return
+  const [web, other] = [await startComponent(context), await startComponent(context)]
+  const probes = `${urlProbe('web', web.url)}\n${urlProbe('other', other.url)}`
+  const deadpool = await startDeadPool(context, { probes, folder })
+  await deadpool.becomes(200)
+  web.status(500)
+  await deadpool.becomes(503)
+  const [watcher] = childrenOf(deadpool.pid)
+  const asked = upgrade(deadpool)
+  await waitFor('the new process', () => childrenOf(deadpool.pid).length === 2)
+  const heir = childrenOf(deadpool.pid).find((pid) => pid !== watcher) as number
+  finallyDo(context, () => isRunning(heir) && process.kill(heir, 'SIGKILL'))
+  // Once it has a WatchMan of its own it has read the configuration, so this is in the middle.
+  await waitFor('the new WatchMan', () => childrenOf(heir).length === 1)
+  disk.hang()
+  const answers: string[] = []
+  const isOver = () => said(deadpool, /^(stopping: another process has taken over|no other process has taken over)/)
+  while (isOver().length === 0) answers.push(...(await askFor(deadpool, 500)).map(({ text }) => text))
+  answers.push(...(await askFor(deadpool, 500)).map(({ text }) => text))
+  assert.deepEqual(
+    answers.filter((text) => !/^DEAD web\nTEST SERVER\nweb: status: 500 is not one of 2xx .*\n/.test(text)),
+    [],
+  )
+  const { stderr } = await asked
+  assert.equal(
+    stderr,
+    `deadpool: process ${deadpool.pid} was asked for the upgrade, but how it went cannot be read; see its log: ${disk.folder}: its disk does not answer\n`,
+  )
+  disk.resume()
+  web.status(200)
+  await deadpool.becomes(200)
 })
