@@ -3,7 +3,7 @@ import { closeSync, existsSync, fchmodSync, openSync, rmSync, writeFileSync } fr
 import { hostname } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { quoteForShell } from '../config/exposure.ts'
-import { describeReadError } from '../config/source.ts'
+import { describeFileError } from '../config/source.ts'
 import { UsageError } from './usage.ts'
 
 /** Where a starter configuration says that things are; relative paths are relative to it. */
@@ -47,7 +47,7 @@ function writeNew(path: string, text: string): boolean {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST') return false
-    throw new UsageError(`${path} cannot be written: ${describeReadError(error as NodeJS.ErrnoException)}`)
+    throw new UsageError(`${path} cannot be written: ${describeFileError(error as NodeJS.ErrnoException)}`)
   }
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs'
 import type { Carried } from '../carried/carried.ts'
-import { describeReadError } from '../config/source.ts'
+import { describeFileError } from '../config/source.ts'
 import { makeAccount } from '../install/account.ts'
 import { type InstallRecord, type Item, placeFile, placeFolder, readRecord, writeRecord } from '../install/placing.ts'
 import { openSite, type Site, StepError } from '../install/site.ts'
@@ -77,7 +77,7 @@ function explainStep(error: unknown): string | undefined {
   if (!(error instanceof Error && 'syscall' in error)) return undefined
   const fault = error as NodeJS.ErrnoException & { dest?: string }
   const { path, dest = path, message } = fault
-  const why = describeReadError(fault)
+  const why = describeFileError(fault)
   return dest === undefined ? message : `${dest}: ${why}; what is told above is done, so mend that and try again`
 }
 

@@ -4,7 +4,8 @@ import { findOutline, type Place, type Surroundings } from './place.ts'
 
 /**
  * The names of the probes and groups, for a shell that completes them: those of the configuration, or with `--folder`
- * alone those that WatchMan noted there. What cannot be a name is left out, lest a shell take it for a command. Where this user may read neither there are none: a shell wants no messages.
+ * alone those that WatchMan noted there. What cannot be a name is left out, lest a shell take it for a command. Where this
+ * user may read neither there are none: a shell wants no messages.
  */
 export async function listNames(place: Place, around: Surroundings): Promise<string[]> {
   try {

@@ -1,8 +1,9 @@
-import { chmodSync, existsSync, readlinkSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, readlinkSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { quoteForShell } from '../config/exposure.ts'
 import { readOutline } from '../config/outline.ts'
 import { ConfigError } from '../config/problem.ts'
+import { may } from '../config/rights.ts'
 import type { Account } from '../install/account.ts'
 import { giveTo, isLinkAt, placeFile } from '../install/placing.ts'
 import type { Site } from '../install/site.ts'
@@ -27,7 +28,7 @@ export function placeConfig(site: Site, account: Account | undefined): boolean {
     return false
   }
   const folder = dirname(target)
-  if (account && existsSync(folder) && !may(account, folder, 1)) site.say(CONFIG, describeClosed(folder))
+  if (account && existsSync(folder) && !isAllowed(account, folder, 1)) site.say(CONFIG, describeClosed(folder))
   const content = writeStarter({ statusFolder: `${STATE}/probe`, moduleFolder: 'mod' })
   placeFile(site, { path: CONFIG, content, mode: 0o600 }, new Map())
   if (site.isDry) return true
@@ -44,8 +45,8 @@ function doubtConfig(site: Site, account: Account | undefined): string[] {
   const shown = quoteForShell(target)
   const folder = dirname(target)
   const doubts: string[] = []
-  if (account && !may(account, folder, 1)) doubts.push(describeClosed(folder))
-  if (account && !may(account, target, 4))
+  if (account && !isAllowed(account, folder, 1)) doubts.push(describeClosed(folder))
+  if (account && !isAllowed(account, target, 4))
     doubts.push(`cannot be read by the user deadpool; mend it: chgrp deadpool ${shown}; chmod g+r ${shown}`)
   try {
     const { statusFolder } = readOutline(target)
@@ -65,9 +66,6 @@ function describeClosed(folder: string): string {
   return `cannot be reached by the user deadpool; mend it: chmod o+x ${quoteForShell(folder)}`
 }
 
-/** Whether an account has a right (4: to read, 1: to enter) by the mode of a file. */
-function may(account: Account, path: string, right: 4 | 1): boolean {
-  const { uid, gid, mode } = statSync(path)
-  const bits = uid === account.uid ? mode >> 6 : gid === account.gid ? mode >> 3 : mode
-  return (bits & right) !== 0
+function isAllowed({ uid, gid }: Account, path: string, right: 4 | 1): boolean {
+  return may({ uid, gids: [gid] }, path, right)
 }

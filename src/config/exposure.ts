@@ -2,6 +2,7 @@ import { readFileSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { LoadedConfig } from './load.ts'
 import type { Path, Problem } from './problem.ts'
+import { may, type Reader } from './rights.ts'
 import { collectSecrets, isSecretKey } from './secrets.ts'
 import { parseSource } from './source.ts'
 
@@ -49,11 +50,9 @@ export function findUnreadableBy(user: Reader, { config, text }: LoadedConfig): 
   })
 }
 
-function isReadableBy({ uid, gids }: Reader, file: string): boolean {
+function isReadableBy(user: Reader, file: string): boolean {
   try {
-    const found = statSync(file)
-    const shift = found.uid === uid ? 6 : gids.includes(found.gid) ? 3 : 0
-    return ((found.mode >> shift) & OTHERS_READ) !== 0
+    return may(user, file, 4)
   } catch {
     return true // that it cannot be read is told elsewhere
   }
@@ -69,12 +68,6 @@ function findSecretFiles(value: unknown, folder: string, path: Path = [], isSecr
   return entries.flatMap(([each, part]) =>
     findSecretFiles(part, folder, [...path, each], isSecret || isSecretKey(each) || each === 'header'),
   )
-}
-
-/** A user that reads files, and its groups, the main one first. */
-interface Reader {
-  uid: number | undefined
-  gids: number[]
 }
 
 interface SecretFile {

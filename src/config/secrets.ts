@@ -1,7 +1,7 @@
 import { readFileSync, type Stats, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
-import { describeReadError } from './source.ts'
+import { describeFileError } from './source.ts'
 
 /** A secret as the configuration gives it: the text itself, or where it is to be read. */
 export type SecretSpec = string | { env: string } | { file: string } | { credential: string }
@@ -47,7 +47,7 @@ export function readSecret(spec: SecretSpec, folder: string, env: NodeJS.Process
     if (found.size > MAX_SECRET_BYTES) return { fault: `${place.path} is larger than 64 KiB, and no secret` }
     return { secret: readFileSync(place.path, 'utf8').replace(/\r?\n$/, '') }
   } catch (error) {
-    return { fault: `${place.path} cannot be read: ${describeReadError(error as NodeJS.ErrnoException)}` }
+    return { fault: `${place.path} cannot be read: ${describeFileError(error as NodeJS.ErrnoException)}` }
   }
 }
 

@@ -66,12 +66,12 @@ function readBytes(file: string): Buffer {
     }
   } catch (error) {
     if (error instanceof ConfigError) throw error
-    throw new ConfigError([`${file}: cannot be read: ${describeReadError(error as NodeJS.ErrnoException)}`])
+    throw new ConfigError([`${file}: cannot be read: ${describeFileError(error as NodeJS.ErrnoException)}`])
   }
 }
 
 /** Says why a file cannot be read or written, without Node's own codes. */
-export function describeReadError(error: NodeJS.ErrnoException): string {
+export function describeFileError(error: NodeJS.ErrnoException): string {
   switch (error.code) {
     case 'ENOENT':
       return 'there is no such file'

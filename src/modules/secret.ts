@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type * as z from 'zod'
 import { learnSecret, locateSecret, readSecret, type SecretSpec, secretSpec } from '../config/secrets.ts'
-import { describeReadError } from '../config/source.ts'
+import { describeFileError } from '../config/source.ts'
 import { Unknown } from './errors.ts'
 
 /** A secret of a query, which never shows itself: `String(secret)` and JSON give `***`. */
@@ -51,7 +51,7 @@ function createFileSecret(path: string): Secret {
     async read(signal) {
       const text = await readFile(path, { encoding: 'utf8', signal }).catch((error: NodeJS.ErrnoException) => {
         if (signal?.aborted) throw signal.reason
-        throw new Unknown(`${path} cannot be read: ${describeReadError(error)}`, { cause: error })
+        throw new Unknown(`${path} cannot be read: ${describeFileError(error)}`, { cause: error })
       })
       const secret = trim(text)
       // Cut off by whoever writes it anew: to ask with that would make the target refuse.

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import type { ConnectionOptions, SecureContext, SecureContextOptions, SecureVersion } from 'node:tls'
 import * as z from 'zod'
-import { describeReadError } from '../config/source.ts'
+import { describeFileError } from '../config/source.ts'
 import { Unknown } from './errors.ts'
 import { type Secret, secret } from './secret.ts'
 
@@ -87,7 +87,7 @@ function findPemFault(path: string, label: string, name: string): string | undef
   try {
     return isPem(readFileSync(path, 'utf8'), label) ? undefined : `holds no ${name} in PEM form`
   } catch (error) {
-    return `cannot be read: ${describeReadError(error as NodeJS.ErrnoException)}`
+    return `cannot be read: ${describeFileError(error as NodeJS.ErrnoException)}`
   }
 }
 
@@ -130,7 +130,7 @@ async function read(key: string, path: string | undefined, signal?: AbortSignal)
   if (path === undefined) return undefined
   return readFile(path, { encoding: 'utf8', signal }).catch((error: NodeJS.ErrnoException) => {
     if (signal?.aborted) throw signal.reason
-    throw new Unknown(`${key} ${path} cannot be read: ${describeReadError(error)}`, { cause: error })
+    throw new Unknown(`${key} ${path} cannot be read: ${describeFileError(error)}`, { cause: error })
   })
 }
 
